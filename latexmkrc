@@ -1,0 +1,133 @@
+# How `latexmk` builds paper.pdf: LaTeX, then the paper's Python through PythonTeX,
+# BibTeX, and LaTeX until nothing changes.  Perl, as latexmk reads it.
+use Cwd qw(abs_path getcwd);
+use Digest::MD5;
+
+my $root = getcwd();
+@default_files = ('paper.tex');
+$pdf_mode      = 1;    # pdfLaTeX, which arXiv wants; -pdfxe and -pdflua work too
+$bibtex_use    = 2;    # references.bib is here, so paper.bbl can be made again: -c removes it
+set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
+# TeX cuts its messages at 79 characters otherwise.
+@ENV{'max_print_line', 'error_line', 'half_error_line'} = (1000, 254, 238);
+
+# PythonTeX runs the blocks under the first python3 on PATH.
+$ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
+# With an output directory the blocks run there, and still import pycode.
+$ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
+# Bytecode counts as fresh for a whole second after an edit: neither write nor read it.
+$ENV{PYTHONDONTWRITEBYTECODE} = 1;
+# No block may wait for a window to be closed.
+$ENV{MPLBACKEND} = 'Agg';
+
+
+# PythonTeX reads paper.pytxcode, which LaTeX writes, and writes what LaTeX inputs.
+$extra_rule_spec{'pythontex'} = [
+    'internal', '', 'run_pythontex',
+    '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
+];
+push @generated_exts, 'pytxcode', 'synctex.gz';
+
+# latexmk sees changed files, but neither a deleted figure nor what kept the last run from
+# its end (a missing package, say, that is there now): then everything is made again.
+my %last_run = run_record();
+$go_mode = 1 if unfinished(%last_run);
+
+# What results.tex says of the run that wrote it: its state, its folder, what it read and wrote.
+sub run_record {
+    my %run = (state => 'missing', folder => '', read => {}, wrote => []);
+    open my $record, '<', "$root/results.tex" or return %run;
+    while (<$record>) {
+        $run{state}         = $1 if /^\\resultstate\{(\w+)\}/;
+        $run{failure}       = $1 if /^% failure (.*)/;
+        $run{folder}        = $1 if /^% in (.*)/;
+        $run{read}{$2}      = $1 if /^% read (\w*) (.*)/;
+        push @{$run{wrote}}, $1  if /^% wrote (.*)/;
+    }
+    return %run;
+}
+
+sub unfinished {
+    my %run = @_;
+    return $run{state} ne 'complete' || grep { !-e } "$root/results.json", @{$run{wrote}};
+}
+
+# Whether the run's values are not those of the files as they are now, in this folder.
+sub stale {
+    my %run = run_record();
+    return 1 if unfinished(%run) || $run{folder} ne abs_path($aux_dir1 || '.');
+    return grep { digest($_) ne $run{read}{$_} } keys %{$run{read}};
+}
+
+sub digest {
+    open my $file, '<:raw', shift or return '';
+    return Digest::MD5->new->addfile($file)->hexdigest;
+}
+
+sub run_pythontex {
+    my ($code, @output) = (0);
+    my $job = "$aux_dir1$root_filename";
+    if (!-e "$job.pytxcode") {    # LaTeX first, then this again
+        rdb_one_rule($current_primary, sub { $$Pout_of_date = 1 });
+        return 0;
+    }
+    # PythonTeX knows when a block has changed, but not all the files behind it, and it
+    # must not be left with the old ones if someone saves a file during a long run.
+    for my $attempt (1 .. 3) {
+        my @always = stale() ? '--rerun=always' : ();
+        last if $attempt > 1 && !@always;
+        rdb_ensure_file($rule, $_) for glob('pycode/*.py pycode/*.mplstyle');
+        @output = ();
+        # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
+        open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
+        while (<$pipe>) { print; push @output, $_ }
+        $code = close $pipe ? 0 : 1;
+        last if $code;
+    }
+    my %run = run_record();
+    rdb_ensure_file($rule, $_) for keys %{$run{read}};
+    return 0 unless $code || $run{state} ne 'complete';
+
+    write_failure(join '', @output) if $run{state} ne 'failed';
+    # Go on to LaTeX, so that the PDF says what happened; latexmk's exit status still does.
+    $force_mode = 1;
+    return 1;
+}
+
+# Marks the paper as failed where the run could not do so itself: Python or PythonTeX is
+# missing, pycode cannot be imported, a block is no Python.
+sub write_failure {
+    my ($output) = @_;
+    my $line   = $output =~ /error on line (\d+)/ ? "paper.tex:$1: " : '';
+    my ($reason) = grep { /\S/ } reverse split /\n/, $output =~ s/\n-{20,}\n.*//sr;
+    my $failure = $line . ($reason =~ s/^\s+//r);
+    my $shown   = $failure =~ s/([&%\$#_{}])/\\$1/gr =~ s/[^ -~]/?/gr =~ s/\\(?![&%\$#_{}])|[~^]/ /gr;
+    open my $record, '>', "$root/results.tex" or return;
+    print $record "\\resultstate{failed}{$shown}\n% failure $failure\n";
+    close $record;
+}
+
+# The last word after a failure.
+$failure_cmd = 'internal explain';
+sub explain {
+    my %run = run_record();
+    if ($run{state} ne 'complete') {
+        print STDERR "\n$run{failure}\n" if $run{failure};
+        # The blocks may be mended before the next run, which LaTeX must then read first.
+        unlink "$aux_dir1$root_filename.pytxcode";
+    }
+    open my $log, '<', "$aux_dir1$root_filename.log" or return 0;
+    my @unknown;
+    while (<$log>) {
+        push @unknown, $1 if /no result is called `([^']+)'/;
+        next unless /^l\.(\d+)/ && @unknown;
+        my $line = $1;
+        for my $key (splice @unknown) {
+            open my $near, '-|', 'python3', '-c',
+                'import sys; from pycode import results; print(*results.near(sys.argv[1]))', $key;
+            chomp(my $names = <$near> // '');
+            print STDERR "\npaper.tex:$line: no result is called $key; near it: $names\n";
+        }
+    }
+    return 0;
+}

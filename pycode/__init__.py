@@ -1,0 +1,41 @@
+"""The paper's Python: data, models, their evaluation, and how results reach the page."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+# A file changed twice within a second would be taken for its old bytecode.
+sys.dont_write_bytecode = True
+
+REQUIRED = ("numpy", "scipy", "sklearn", "matplotlib", "seaborn", "fontTools")
+
+
+def _find_packages(root: Path) -> None:
+    """Puts the packages of root/.venv first on sys.path, whatever python3 runs here.
+
+    PythonTeX runs the first python3 on PATH.  latexmkrc makes that the one of .venv, other
+    programs (CoCalc) do not.  Raises ImportError if a package cannot be had so.
+    """
+    here = f"python3 is {sys.executable}, Python {sys.version_info.major}.{sys.version_info.minor}"
+    if sys.version_info < (3, 11):
+        raise ImportError(f"{here}: the paper needs Python 3.11 or newer")
+    venv = root / ".venv"
+    if venv.exists() and Path(sys.prefix).resolve() != venv.resolve():
+        lib = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+        if not (venv / lib).is_dir():
+            raise ImportError(
+                f"{here}, but the packages in {venv} are for {venv / 'bin/python3'}:"
+                " build with latexmk, or remove .venv and run make"
+            )
+        # Before other site-packages, after the standard library.
+        places = (n for n, entry in enumerate(sys.path) if entry.endswith("-packages"))
+        sys.path.insert(next(places, len(sys.path)), str(venv / lib))
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"{here}, and has no {', '.join(missing)}: run make,"
+            " or install requirements.txt for this Python"
+        )
+
+
+_find_packages(Path(__file__).resolve().parent.parent)

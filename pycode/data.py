@@ -1,0 +1,234 @@
+"""Data sets, and their rows split for training, choosing and testing."""
+
+import csv
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits, make_classification
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class DataError(ValueError):
+    """Data that no honest result can come from; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1."""
+
+    X: NDArray[np.float64]
+    y: NDArray[np.int64]
+    classes: tuple[str, ...]  # what the classes are called, by their number
+    source: str = "the generated data"  # named in errors
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a reader is told of a data set and of its split.
+
+    Mean, standard deviation (ddof 0) and range are over all entries of the training rows,
+    before scaling.
+    """
+
+    n_samples: int
+    n_features: int
+    n_classes: int
+    class_counts: tuple[int, ...]
+    n_train: int
+    n_validation: int
+    n_test: int
+    mean: float
+    sd: float
+    min: float
+    max: float
+    by: ClassVar[str] = "data.describe"
+    digits: ClassVar[int] = 3
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set's rows in three parts: to train on, to choose models by, to report."""
+
+    X_train: NDArray[np.float64] = field(repr=False)
+    X_validation: NDArray[np.float64] = field(repr=False)
+    X_test: NDArray[np.float64] = field(repr=False)
+    y_train: NDArray[np.int64] = field(repr=False)
+    y_validation: NDArray[np.int64] = field(repr=False)
+    y_test: NDArray[np.int64] = field(repr=False)
+    classes: tuple[str, ...]
+
+    def scaled(self) -> "Split":
+        """The same rows, each feature with mean 0 and variance 1 on the training rows."""
+        scaler = StandardScaler().fit(self.X_train)
+        return replace(
+            self,
+            X_train=scaler.transform(self.X_train),
+            X_validation=scaler.transform(self.X_validation),
+            X_test=scaler.transform(self.X_test),
+        )
+
+
+def synthetic(
+    *,
+    n_samples: int = 2000,
+    n_features: int = 64,
+    n_informative: int = 40,
+    n_redundant: int = 10,
+    n_classes: int = 5,
+    seed: int = 42,
+) -> Dataset:
+    """A generated data set: one Gaussian cluster a class, on the corners of a hypercube.
+
+    Features that are neither informative nor redundant (linear combinations of the
+    informative ones) are noise; see scikit-learn's make_classification.
+    """
+    X, y = make_classification(
+        n_samples=n_samples,
+        n_features=n_features,
+        n_informative=n_informative,
+        n_redundant=n_redundant,
+        n_classes=n_classes,
+        n_clusters_per_class=1,
+        random_state=seed,
+    )
+    return Dataset(X, y, tuple(str(number) for number in range(n_classes)))
+
+
+def digits() -> Dataset:
+    """The 1797 handwritten digits that come with scikit-learn, 8 x 8 pixels from 0 to 16."""
+    X, y = load_digits(return_X_y=True)
+    return Dataset(X, y, tuple("0123456789"), "scikit-learn's digits")
+
+
+def read_table(path: str | Path, *, target: str) -> Dataset:
+    """The data set in a CSV file: a header, the column `target`, numbers in all others.
+
+    The file is UTF-8 with commas; a relative path starts in the paper's folder.  The
+    values of `target` may be text; they become the classes, sorted.
+
+    Raises DataError, with the file, the line or column, what stands there and what to do.
+    """
+    path = ROOT / path
+    header, lines, rows = _read_rows(path)
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}, line 1: more than one column is called {twice[0]!r}: rename it")
+    if target not in header:
+        raise DataError(
+            f"{path}, line 1: no column is called {target!r}, only {', '.join(header)}:"
+            " name one of these as target, and separate columns by commas"
+        )
+    column = header.index(target)
+    labels = [row.pop(column) for row in rows]
+    names = header[:column] + header[column + 1 :]
+    for line, label in zip(lines, labels, strict=True):
+        if not label.strip():
+            raise DataError(f"{path}, line {line}, column {target!r}: no class: fill it in")
+    classes, y = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(
+            f"{path}, column {target!r}: every row is of the one class {classes[0]!r}:"
+            " there is nothing to tell apart, name another target or add rows"
+        )
+    return Dataset(_numbers(path, names, lines, rows), y, tuple(map(str, classes)), str(path))
+
+
+def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int = 42) -> Split:
+    """The rows in three parts, each with the same share of every class.
+
+    A share `test_size` is held out and halved for validation and test.
+
+    Raises DataError if a class has fewer than `folds` training rows, since it could not
+    be in every fold of a cross-validation, or fewer than two rows to hold out.
+    """
+    for name, count in zip(dataset.classes, np.bincount(dataset.y), strict=True):
+        held_out = count * test_size
+        if count - held_out < folds or held_out < 2:
+            raise DataError(
+                f"{dataset.source}: class {name!r} has only {count} rows, of which"
+                f" {held_out:.0f} are held out, too few for {folds} folds and two held-out"
+                " parts: add rows, or merge or drop the class"
+            )
+    X_train, X_held, y_train, y_held = train_test_split(
+        dataset.X, dataset.y, test_size=test_size, stratify=dataset.y, random_state=seed
+    )
+    X_validation, X_test, y_validation, y_test = train_test_split(
+        X_held, y_held, test_size=0.5, stratify=y_held, random_state=seed
+    )
+    return Split(
+        *(X_train, X_validation, X_test, y_train, y_validation, y_test),
+        classes=dataset.classes,
+    )
+
+
+def describe(dataset: Dataset, split: Split) -> Summary:
+    """Sizes, class counts and raw statistics of a data set and its split."""
+    X = split.X_train
+    return Summary(
+        n_samples=len(dataset.X),
+        n_features=dataset.X.shape[1],
+        n_classes=len(dataset.classes),
+        class_counts=tuple(np.bincount(dataset.y).tolist()),
+        n_train=len(split.y_train),
+        n_validation=len(split.y_validation),
+        n_test=len(split.y_test),
+        mean=float(X.mean()),
+        sd=float(X.std()),
+        min=float(X.min()),
+        max=float(X.max()),
+    )
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
+    """The header, and each further row with the line it stands on."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            numbered = [(reader.line_num, row) for row in reader if row]
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file: check the path, or copy it here") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8:"
+            " save the file in that encoding"
+        ) from None
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: this is no readable CSV file ({error}): mend it") from None
+    if len(numbered) < 2:
+        raise DataError(f"{path}: the file holds no rows of data: a header and rows are needed")
+    (_, header), *numbered = numbered
+    header = [name.strip() for name in header]
+    for line, row in numbered:
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}, line {line}: {len(row)} cells under {len(header)} headings:"
+                " each row needs one for each column, commas in text need quotes"
+            )
+    return header, [line for line, _ in numbered], [row for _, row in numbered]
+
+
+def _numbers(
+    path: Path, names: list[str], lines: list[int], rows: list[list[str]]
+) -> NDArray[np.float64]:
+    if not names:
+        raise DataError(f"{path}: there is no column besides the target: add the features")
+    X = np.empty((len(rows), len(names)))
+    for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        for position, cell in enumerate(row):
+            try:
+                X[index, position] = float(cell)
+            except ValueError:
+                X[index, position] = np.nan
+            if not np.isfinite(X[index, position]):
+                raise DataError(
+                    f"{path}, line {line}, column {names[position]!r}: {cell!r} is no finite"
+                    " number: correct it, or drop the row or the column"
+                )
+    return X

@@ -1,0 +1,263 @@
+"""The paper's figures: draws results, and returns how LaTeX includes them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # no window, whoever runs this
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from pycode import tex
+from pycode.evaluation import Confidence, Importances, LearningCurve, Score
+from pycode.fonts import paper_font
+
+ROOT = Path(__file__).resolve().parent.parent
+STYLE = Path(__file__).with_name("paper.mplstyle")
+POINTS_PER_INCH = 72.27  # TeX's points, in which `width` is given
+
+Scores = Mapping[str, Score]
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """The paper's style, for drawing and, since matplotlib reads it there again, for saving."""
+    with plt.style.context([STYLE, {"font.serif": paper_font()}]):
+        yield
+
+
+@_style()
+def performance(
+    scores: Scores,
+    curve: LearningCurve,
+    confusion: NDArray[np.int64],
+    classes: tuple[str, ...],
+    *,
+    best: str,
+    width: str | float,
+) -> str:
+    r"""The `\includegraphics` of how well the models do: figures/performance.pdf.
+
+    Panels: (a) accuracy of each model on each part of the split; (b) in cross-validation,
+    with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
+    `width` is that of the text, in TeX's points.
+    """
+    fig, axes = _panels(width)
+    _draw_accuracies(axes[0], scores)
+    _draw_cross_validation(axes[1], scores)
+    _draw_learning_curve(axes[2], curve)
+    _draw_confusion(axes[3], confusion, classes, best)
+    low, high = curve.validation[0], curve.validation[-1]
+    right = np.trace(confusion) / confusion.sum()
+    return _save(
+        fig,
+        "performance",
+        f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
+        f" (b) Cross-validation accuracy: {_listed(scores, 'cv')}."
+        f" (c) Learning curve: validation accuracy rises from {low:.2f} with {curve.sizes[0]} rows"
+        f" to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at {curve.train[-1]:.2f}."
+        f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test rows are on"
+        " the diagonal.",
+    )
+
+
+@_style()
+def behaviour(
+    scores: Scores, importances: Importances, confidence: Confidence, *, width: str | float
+) -> str:
+    r"""The `\includegraphics` of how the models behave: figures/behaviour.pdf.
+
+    Panels: (a) the forest's importances, ranked; (b) the confidence of the MLP on test
+    rows; (c) accuracy against the size of the fitted model; (d) training against
+    validation accuracy.  `width` is that of the text, in TeX's points.
+    """
+    fig, axes = _panels(width)
+    _draw_importances(axes[0], importances)
+    _draw_confidence(axes[1], confidence)
+    _draw_complexity(axes[2], scores)
+    _draw_generalisation(axes[3], scores)
+    sizes = ", ".join(f"{name} {score.n_bytes / 1e3:.0f} kB" for name, score in scores.items())
+    gaps = ", ".join(f"{name} {s.train - s.validation:.2f}" for name, s in scores.items())
+    return _save(
+        fig,
+        "behaviour",
+        f"Four panels. (a) Importances of {len(importances.values)} features, ranked: they fall"
+        f" from {importances.largest:.3f} to {importances.values.min():.3f}."
+        f" (b) Histogram of confidence: mean {confidence.mean_correct:.2f} on rows classified"
+        f" correctly, {confidence.mean_wrong:.2f} on the others."
+        f" (c) Accuracy against the size of the fitted model: {sizes}."
+        f" (d) Training accuracy exceeds validation accuracy by: {gaps}.",
+    )
+
+
+@_style()
+def mistakes(
+    images: NDArray[np.float64],
+    true: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    classes: tuple[str, ...],
+    *,
+    width: str | float,
+) -> str:
+    r"""The `\includegraphics` of a row of misclassified images: figures/mistakes.pdf.
+
+    `images` is (n, height, width); above each stands its true class and the predicted one.
+    Without images there is no figure, only a sentence that says so.
+    """
+    if not len(images):
+        return "No test image is misclassified."
+    inches = _inches(width)
+    fig, axes = plt.subplots(1, len(images), figsize=(inches, 0.3 + inches / len(images)))
+    for ax, image, right, wrong in zip(np.atleast_1d(axes), images, true, predicted, strict=True):
+        sns.heatmap(image, ax=ax, cmap="Greys", cbar=False, square=True)
+        ax.set(title=f"{classes[right]}, not {classes[wrong]}", xticks=[], yticks=[])
+        ax.spines[:].set_visible(True)
+    pairs = ", ".join(f"{classes[r]} as {classes[w]}" for r, w in zip(true, predicted, strict=True))
+    return _save(fig, "mistakes", f"{len(images)} misclassified images: {pairs}.")
+
+
+def _draw_accuracies(ax: Axes, scores: Scores) -> None:
+    parts = ("train", "validation", "test")
+    rows = [(name, part, getattr(s, part)) for name, s in scores.items() for part in parts]
+    model, part, accuracy = zip(*rows, strict=True)
+    sns.barplot(x=model, y=accuracy, hue=part, ax=ax, saturation=1, edgecolor="black", palette=_colours(3))
+    ax.legend(ncols=3, loc="upper center", columnspacing=1)
+    ax.set(ylim=(0, 1.2), yticks=np.linspace(0, 1, 6), xlabel="", ylabel="accuracy")
+    ax.set_title("(a) accuracy on each part of the rows")
+
+
+def _draw_cross_validation(ax: Axes, scores: Scores) -> None:
+    mean = [score.cv for score in scores.values()]
+    sd = [score.cv_sd for score in scores.values()]
+    ax.errorbar(list(scores), mean, yerr=sd, fmt="o")
+    ax.margins(x=0.15)
+    ax.grid(axis="y")
+    ax.set(ylabel="accuracy, mean and s.d.", title="(b) cross-validation, training rows")
+
+
+def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
+    for part, marker in (("train", "s"), ("validation", "o")):
+        mean, sd = np.array(getattr(curve, part)), np.array(getattr(curve, f"{part}_sd"))
+        (line,) = ax.plot(curve.sizes, mean, marker, ls="-", label=part)
+        ax.fill_between(curve.sizes, mean - sd, mean + sd, color=line.get_color(), alpha=0.25, lw=0)
+    ax.grid(axis="y")
+    ax.legend(loc="lower right")
+    ax.set(xlabel="training rows", ylabel="accuracy, mean and s.d.", title="(c) learning curve")
+
+
+def _draw_confusion(
+    ax: Axes, confusion: NDArray[np.int64], classes: tuple[str, ...], best: str
+) -> None:
+    sns.heatmap(
+        confusion,
+        ax=ax,
+        annot=len(classes) <= 10,
+        fmt="d",
+        annot_kws={"size": 7},
+        cmap=plt.rcParams["image.cmap"],
+        cbar=False,
+        square=True,
+        xticklabels=classes,
+        yticklabels=classes,
+    )
+    ax.tick_params(length=0, labelrotation=0)
+    ax.set(xlabel="predicted class", ylabel="true class", title=f"(d) confusion of the {best}, test rows")
+
+
+def _draw_importances(ax: Axes, importances: Importances) -> None:
+    ranked = np.sort(importances.values)[::-1]
+    ax.bar(np.arange(1, len(ranked) + 1), ranked, width=1, edgecolor="white", linewidth=0.3)
+    ax.axhline(importances.mean, color="black", ls="--", label="mean")
+    ax.legend()
+    ax.set(xlabel="rank of feature", ylabel="importance", title="(a) random-forest importances")
+
+
+def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
+    outcome = np.where(confidence.correct, "correct", "wrong")
+    sns.histplot(
+        x=confidence.values,
+        hue=outcome,
+        hue_order=["correct", "wrong"],
+        stat="percent",
+        common_norm=False,
+        multiple="dodge",
+        shrink=0.9,
+        bins=np.linspace(0, 1, 11).tolist(),
+        palette=_colours(2),
+        alpha=1,
+        edgecolor="black",
+        ax=ax,
+    )
+    sns.move_legend(ax, "upper left", title=None)
+    ax.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="share of these test rows in %")
+    ax.set_title("(b) confidence of the MLP")
+
+
+def _draw_complexity(ax: Axes, scores: Scores) -> None:
+    for part, colour in zip(("train", "validation"), _colours(2), strict=True):
+        ax.plot([], [], "-", color=colour, lw=4, label=part)
+        for score, marker in zip(scores.values(), _markers(len(scores)), strict=True):
+            ax.plot(score.n_bytes / 1e3, getattr(score, part), marker, color=colour)
+    for score in scores.values():
+        size = score.n_bytes / 1e3
+        ax.plot([size, size], [score.validation, score.train], color="0.5", lw=0.5, zorder=0)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+    ax.minorticks_off()
+    ax.grid(axis="y")
+    ax.legend(loc="upper left")
+    ax.set(xlabel="size of the fitted model in kB", ylabel="accuracy", title="(c) complexity")
+
+
+def _draw_generalisation(ax: Axes, scores: Scores) -> None:
+    ends = [value for score in scores.values() for value in (score.train, score.validation)]
+    low = min(ends) - 0.03
+    ax.plot([low, 1], [low, 1], color="0.5", ls="--")
+    for (name, score), marker in zip(scores.items(), _markers(len(scores)), strict=True):
+        ax.plot(score.train, score.validation, marker, color="C0", label=name, ls="")
+    ax.legend(loc="upper left")
+    ax.set(xlabel="training accuracy", ylabel="validation accuracy", title="(d) generalisation")
+
+
+def _panels(width: str | float) -> tuple[Figure, list[Axes]]:
+    inches = _inches(width)
+    fig, axes = plt.subplots(2, 2, figsize=(inches, 0.8 * inches))
+    return fig, list(axes.flat)
+
+
+def _inches(width: str | float) -> float:
+    return float(str(width).removesuffix("pt")) / POINTS_PER_INCH
+
+
+def _colours(n: int) -> list[str]:
+    return plt.rcParams["axes.prop_cycle"].by_key()["color"][:n]
+
+
+def _markers(n: int) -> list[str]:
+    return [("o", "s", "^", "D", "v", "P", "X", "*")[i % 8] for i in range(n)]
+
+
+def _listed(scores: Scores, part: str) -> str:
+    return ", ".join(f"{name} {getattr(score, part):.2f}" for name, score in scores.items())
+
+
+def _save(fig: Figure, name: str, alt: str) -> str:
+    """Writes figures/NAME.pdf, whole or not at all, and returns the command that includes it."""
+    folder = ROOT / "figures"
+    folder.mkdir(exist_ok=True)
+    new = folder / f".{name}.{os.getpid()}.pdf"
+    # Without a date, so that the same results give the same file.
+    fig.savefig(new, metadata={"CreationDate": None})
+    plt.close(fig)
+    new.replace(folder / f"{name}.pdf")
+    return rf"\includegraphics[alt={{{tex.text(alt)}}}]{{figures/{name}.pdf}}"

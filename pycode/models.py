@@ -1,0 +1,17 @@
+"""The models that the paper compares, by the name it prints."""
+
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+
+
+def candidates(*, seed: int = 42) -> dict[str, BaseEstimator]:
+    """The models, simplest first.  A model added here is in every table and figure."""
+    return {
+        "logistic": LogisticRegression(max_iter=1000, random_state=seed),
+        "random forest": RandomForestClassifier(n_estimators=100, random_state=seed),
+        "SVM": SVC(kernel="rbf", random_state=seed),
+        "MLP": MLPClassifier((128, 64, 32), alpha=0.001, max_iter=500, random_state=seed),
+    }

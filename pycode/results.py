@@ -1,0 +1,207 @@
+"""The record: names what the run found, for the paper and for the world.
+
+A run keeps two files beside paper.tex: results.json holds every number the paper
+prints, unrounded, and results.tex tells LaTeX the same, rounded, for its \\result.
+Together with it results.tex says whether the run is complete, and for latexmk which
+files it read and wrote, so that no build can take an old value for a new one.
+"""
+
+import difflib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pycode import tex
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
+
+_values: dict[str, dict[str, Any]] = {}
+_printed: dict[str, str] = {}
+_read: dict[str, str] = {}  # path: digest of what was read
+_written: set[str] = set()
+
+
+def begin(pytex: Any) -> None:
+    """Nothing; from here to the session's end the run's files and errors are noted.
+
+    `pytex` is the object that PythonTeX puts into every session.  Until the session
+    ends well results.tex says that the run is incomplete, so that nothing of an
+    earlier run can be printed.
+    """
+    _write_tex("incomplete")
+    for path in (ROOT / "pycode").iterdir():
+        if path.suffix in {".py", ".mplstyle"}:
+            _note_read(path)
+    sys.addaudithook(_audit)
+
+    def failed(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        where = _line_of(trace, pytex)
+        reason = "".join(traceback.format_exception_only(kind, error)).strip()
+        _write_tex("failed", f"paper.tex:{where}: {reason}")
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = failed
+    # PythonTeX calls its cleanup last, and only if no block has failed.
+    cleanup = pytex.cleanup
+
+    def complete() -> None:
+        _write_json()
+        _write_tex("complete")
+        pytex.add_dependencies(*(str(ROOT / path) for path in _read if _read[path]))
+        cleanup()
+
+    pytex.cleanup = complete
+
+
+def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> None:
+    r"""Nothing; names `value` so that `\result{key}` prints it, and results.json keeps it.
+
+    Numbers and strings are recorded under `key`; the items of mappings and sequences
+    and the fields of dataclasses under `key.name`, the name in lower case with
+    underscores for spaces, a position counted from 1.  Arrays and estimators among them
+    are no results and are left out.  A dataclass may say `by` which function it comes
+    from and with how many `digits` it is printed.
+
+    Raises ValueError for a key that has another value already, and for NaN.
+    """
+    if is_dataclass(value):
+        by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            record(f"{key}.{_slug(name)}", item, by=by, digits=digits)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for position, item in enumerate(value, start=1):
+            record(f"{key}.{position}", item, by=by, digits=digits)
+    elif isinstance(value, str):
+        _add(key, value, by, tex.text(value))
+    elif isinstance(value, Real):
+        _add(key, value, by, tex.decimal(value, digits))
+
+
+def near(key: str) -> list[str]:
+    """Up to three keys of results.json that look most like `key`, for messages."""
+    recorded = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
+    return difflib.get_close_matches(key, recorded, n=3)
+
+
+def _add(key: str, value: Any, by: str, printed: str) -> None:
+    if isinstance(value, Real):  # numpy's numbers too, which JSON does not know
+        value = int(value) if isinstance(value, Integral) else float(value)
+    entry = {"value": value, "by": by}
+    if _values.setdefault(key, entry) != entry:
+        raise ValueError(
+            f"{key} is recorded twice, as {_values[key]['value']} and as {value}: rename one"
+        )
+    _printed[key] = printed
+
+
+def _slug(name: object) -> str:
+    return str(name).lower().replace(" ", "_")
+
+
+def _line_of(trace: TracebackType | None, pytex: Any) -> str:
+    """The line of paper.tex that `trace` started from."""
+    script = sys.argv[0]
+    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == script]
+    if not frames or not frames[-1].lineno:
+        return str(pytex.line)
+    lines = Path(script).read_text(encoding="utf-8").splitlines()[: frames[-1].lineno]
+    block = max(n for n, line in enumerate(lines) if line.strip() == "pytex.before()")
+    return str(int(pytex.line) + len(lines) - block - 3)
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Notes the files that Python opens or renames (see sys.addaudithook)."""
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        path, mode, _ = arguments
+        if mode and set(mode) & set("wxa+"):
+            _note_written(os.fsdecode(path))
+        elif mode:
+            _note_read(Path(os.fsdecode(path)))
+    elif event == "os.rename":
+        _note_written(os.fsdecode(arguments[1]))
+
+
+def _note_written(path: str) -> None:
+    path = os.path.abspath(path)
+    if path.startswith(f"{ROOT}{os.sep}") and not _internal(path):
+        _written.add(_name(path))
+
+
+def _note_read(path: Path) -> None:
+    name = _name(path)
+    if name in _read or name in _written or _internal(os.path.abspath(path)):
+        return
+    _read[name] = ""  # first, since reading it here comes back to this function
+    try:
+        _read[name] = hashlib.md5(path.read_bytes()).hexdigest()
+    except OSError:
+        pass  # whoever opens it will say so; once it is there the run is repeated
+
+
+def _name(path: str | Path) -> str:
+    """The path as latexmk, which runs in the paper's folder, finds it."""
+    path = os.path.abspath(path)
+    return os.path.relpath(path, ROOT) if path.startswith(f"{ROOT}{os.sep}") else path
+
+
+def _internal(path: str) -> bool:
+    """Whether a file belongs to Python, PythonTeX or the system, not to the study."""
+    parts = Path(path).parts
+    if any(part.startswith((".", "pythontex-files-", "__pycache__")) for part in parts):
+        return True
+    if Path(path).name in {"results.tex", "results.json"}:
+        return True
+    system = ["/proc", "/dev", "/sys", "/usr", "/etc", tempfile.gettempdir(), sys.prefix]
+    system += [sys.base_prefix, *(entry for entry in sys.path if Path(entry) != ROOT)]
+    inside = path.startswith(f"{ROOT}{os.sep}")
+    return not inside and any(path.startswith(f"{entry}{os.sep}") for entry in system if entry)
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **versions}
+
+
+def _write_json() -> None:
+    entries = {key: _values[key] for key in sorted(_values)}
+    contents = json.dumps({"environment": _environment(), **entries}, indent=1) + "\n"
+    _replace(ROOT / "results.json", contents)
+
+
+def _write_tex(state: str, failure: str = "") -> None:
+    failure = " ".join(failure.split())
+    # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
+    shown = tex.text(failure.encode("ascii", "replace").decode())
+    lines = [
+        "% Written by pycode/results.py at each run; edit nothing here.",
+        rf"\resultstate{{{state}}}{{{shown}}}",
+        f"% failure {failure}",
+        *(rf"\resultvalue{{{key}}}{{{_printed[key]}}}" for key in sorted(_printed)),
+        f"% in {os.getcwd()}",
+        *(f"% read {digest} {path}" for path, digest in sorted(_read.items())),
+        *(f"% wrote {path}" for path in sorted(_written) if (ROOT / path).exists()),
+    ]
+    _replace(ROOT / "results.tex", "\n".join(lines) + "\n")
+
+
+def _replace(path: Path, contents: str) -> None:
+    """Writes a file whole or not at all."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(contents, encoding="utf-8")
+    new.replace(path)

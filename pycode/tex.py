@@ -1,0 +1,157 @@
+"""Python values as LaTeX: formats numbers, text and tables, and knows no data."""
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+
+Cell = str | float | tuple[float, float]
+
+
+class TeX(str):
+    """Text that is LaTeX already and is not escaped again."""
+
+
+# Order matters: the backslash first, or it would escape the escapes.
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{char: "\\" + char for char in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_TRANSLATION = str.maketrans(_SPECIAL)
+
+
+def text(value: object) -> TeX:
+    """The text of `value` with LaTeX's special characters escaped.
+
+    >>> text("50 % of a_b")
+    '50 \\\\% of a\\\\_b'
+    """
+    return value if isinstance(value, TeX) else TeX(str(value).translate(_TRANSLATION))
+
+
+def code(value: object) -> TeX:
+    r"""The text of `value`, its white space folded, in a typewriter face.
+
+    >>> code("f(a_b,\n  1)")
+    '\\texttt{f(a\\_b, 1)}'
+    """
+    return TeX(rf"\texttt{{{text(' '.join(str(value).split()))}}}")
+
+
+def decimal(value: float, digits: int = 4) -> str:
+    """The number as plain digits: integers whole, others with `digits` decimals.
+
+    Rounds the stored binary value to the nearest, ties to even, and never prints
+    a negative zero.  Raises ValueError for NaN and infinities, TypeError for
+    anything that is not a number.
+
+    >>> decimal(0.93), decimal(-0.00001), decimal(1200)
+    ('0.9300', '0.0000', '1200')
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"a number is needed here, not {value!r}")
+    if isinstance(value, Integral):
+        return str(int(value))
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a result that can be printed")
+    return f"{float(value):z.{digits}f}"
+
+
+def num(value: float, digits: int = 4) -> TeX:
+    r"""The number as siunitx's `\num{...}`.
+
+    >>> num(0.5, 2)
+    '\\num{0.50}'
+    """
+    return TeX(rf"\num{{{decimal(value, digits)}}}")
+
+
+def pm(mean: float, sd: float, digits: int = 4) -> TeX:
+    r"""Mean and standard deviation as one `\num{mean +- sd}`.
+
+    Raises ValueError for a negative `sd`.
+
+    >>> pm(0.6967, 0.0223)
+    '\\num{0.6967 +- 0.0223}'
+    """
+    return TeX(rf"\num{{{_pm(mean, sd, digits)}}}")
+
+
+def setting(value: object) -> TeX:
+    """A parameter as a person writes it: a number at its shortest, a tuple as a list.
+
+    >>> setting((128, 64)), setting(0.0001)
+    ('128, 64', '0.0001')
+    """
+    items = value if isinstance(value, tuple) else (value,)
+    return TeX(", ".join(f"{v:g}" if isinstance(v, float) else text(v) for v in items))
+
+
+def series(items: Iterable[object]) -> str:
+    """The items as they are listed in a sentence.
+
+    >>> series(["a", "b", "c"])
+    'a, b and c'
+    """
+    *head, last = [str(item) for item in items]
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4) -> str:
+    """A whole booktabs `tabular` with a line for each row.
+
+    Strings are set as text, numbers in siunitx columns aligned at the decimal
+    marker, and pairs as mean and standard deviation; the first row decides which
+    of these a column is.  Raises ValueError for rows of another length than the header.
+    """
+    rows = [list(row) for row in rows]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{len(header)} headings for the {len(row)} cells of {row}")
+    columns = zip(*rows, strict=True)
+    lines = [
+        r"\begin{tabular}{@{}" + "".join(_column(cells, digits) for cells in columns) + "@{}}",
+        r"\toprule",
+        _line("{" + heading + "}" for heading in header),
+        r"\midrule",
+        *(_line(_cell(cell, digits) for cell in row) for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _pm(mean: float, sd: float, digits: int) -> str:
+    if sd < 0:
+        raise ValueError(f"a standard deviation cannot be negative, as {sd} is")
+    return f"{decimal(mean, digits)} +- {decimal(sd, digits)}"
+
+
+def _cell(cell: Cell, digits: int) -> str:
+    if isinstance(cell, str):
+        return text(cell)
+    if isinstance(cell, tuple):
+        return _pm(*cell, digits)
+    return decimal(cell, digits)
+
+
+def _column(cells: Sequence[Cell], digits: int) -> str:
+    """The column type that holds every one of the cells."""
+    if isinstance(cells[0], str):
+        return "l"
+    shown = [_cell(cell, digits).split(" +- ") for cell in cells]
+    formats = [_table_format(part) for part in zip(*shown, strict=True)]
+    return f"S[table-format={' +- '.join(formats)}]"
+
+
+def _table_format(numbers: Sequence[str]) -> str:
+    sign = "-" if any(number.startswith("-") for number in numbers) else ""
+    parts = [number.lstrip("-").partition(".") for number in numbers]
+    whole = max(len(before) for before, _, _ in parts)
+    decimals = max(len(after) for _, _, after in parts)
+    return f"{sign}{whole}.{decimals}"
