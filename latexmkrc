@@ -2,6 +2,8 @@
 # BibTeX, and LaTeX until nothing changes.  Perl, as latexmk reads it.
 use Cwd qw(abs_path getcwd);
 use Digest::MD5;
+use File::Glob 'bsd_glob';
+use File::Path 'rmtree';
 
 my $root = getcwd();
 @default_files = ('paper.tex');
@@ -15,8 +17,9 @@ set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
 $ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
 # With an output directory the blocks run there, and still import pycode.
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
-# Bytecode counts as fresh for a whole second after an edit: neither write nor read it.
+# Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+rmtree("$root/pycode/__pycache__");
 # No block may wait for a window to be closed.
 $ENV{MPLBACKEND} = 'Agg';
 
@@ -26,7 +29,7 @@ $extra_rule_spec{'pythontex'} = [
     'internal', '', 'run_pythontex',
     '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
 ];
-push @generated_exts, 'pytxcode', 'synctex.gz';
+push @generated_exts, 'pytxcode', 'synctex.gz', 'synctex(busy)';
 
 # latexmk sees changed files, but neither a deleted figure nor what kept the last run from
 # its end (a missing package, say, that is there now): then everything is made again.
@@ -76,7 +79,7 @@ sub run_pythontex {
     for my $attempt (1 .. 3) {
         my @always = stale() ? '--rerun=always' : ();
         last if $attempt > 1 && !@always;
-        rdb_ensure_file($rule, $_) for glob('pycode/*.py pycode/*.mplstyle');
+        rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
         open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
@@ -130,4 +133,13 @@ sub explain {
         }
     }
     return 0;
+}
+
+# What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
+END {
+    if ($cleanup_mode) {
+        rmtree([bsd_glob(($aux_dir || $out_dir || '.') . '/pythontex-files-*')]);
+        unlink "$root/results.tex";
+        unlink bsd_glob("$root/figures/*.pdf") if $cleanup_mode == 1;
+    }
 }
