@@ -31,10 +31,9 @@ $extra_rule_spec{'pythontex'} = [
 ];
 push @generated_exts, 'pytxcode', 'synctex.gz', 'synctex(busy)';
 
-# latexmk sees changed files, but neither a deleted figure nor what kept the last run from
-# its end (a missing package, say, that is there now): then everything is made again.
-my %last_run = run_record();
-$go_mode = 1 if unfinished(%last_run);
+# latexmk does not see a deleted figure, what kept the last run from its end (a missing package,
+# say, that is there now), or a second edit within a second: then everything is made again.
+$go_mode = 1 if outdated(run_record());
 
 # What results.tex says of the run that wrote it: its state, its folder, what it read and wrote.
 sub run_record {
@@ -50,17 +49,15 @@ sub run_record {
     return %run;
 }
 
-sub unfinished {
+# Whether a run did not end well, or the files it wrote or read are not as it left them.
+sub outdated {
     my %run = @_;
-    return $run{state} ne 'complete' || grep { !-e } "$root/results.json", @{$run{wrote}};
+    return $run{state} ne 'complete'
+        || grep({ !-e } "$root/results.json", @{$run{wrote}})
+        || grep({ digest($_) ne $run{read}{$_} } keys %{$run{read}});
 }
 
-# Whether the run's values are not those of the files as they are now, in this folder.
-sub stale {
-    my %run = run_record();
-    return 1 if unfinished(%run) || $run{folder} ne abs_path($aux_dir1 || '.');
-    return grep { digest($_) ne $run{read}{$_} } keys %{$run{read}};
-}
+sub saved { return (stat shift)[9] // 0 }
 
 sub digest {
     open my $file, '<:raw', shift or return '';
@@ -70,14 +67,19 @@ sub digest {
 sub run_pythontex {
     my ($code, @output) = (0);
     my $job = "$aux_dir1$root_filename";
-    if (!-e "$job.pytxcode") {    # LaTeX first, then this again
+    if (saved($texfile_name) > saved("$job.pytxcode")) {
+        # The blocks may have changed: LaTeX first, and then this again.
         rdb_one_rule($current_primary, sub { $$Pout_of_date = 1 });
+        delete $$PHsource{"$job.pytxcode"};
+        rdb_ensure_file($rule, "$job.pytxcode", undef, 1);
         return 0;
     }
     # PythonTeX knows when a block has changed, but not all the files behind it, and it
     # must not be left with the old ones if someone saves a file during a long run.
     for my $attempt (1 .. 3) {
-        my @always = stale() ? '--rerun=always' : ();
+        my %run = run_record();
+        my @always = ('--rerun=always')
+            x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
         last if $attempt > 1 && !@always;
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
         @output = ();
@@ -114,11 +116,7 @@ sub write_failure {
 $failure_cmd = 'internal explain';
 sub explain {
     my %run = run_record();
-    if ($run{state} ne 'complete') {
-        print STDERR "\n$run{failure}\n" if $run{failure};
-        # The blocks may be mended before the next run, which LaTeX must then read first.
-        unlink "$aux_dir1$root_filename.pytxcode";
-    }
+    print STDERR "\n$run{failure}\n" if $run{failure};
     open my $log, '<', "$aux_dir1$root_filename.log" or return 0;
     my @unknown;
     while (<$log>) {

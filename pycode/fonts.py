@@ -29,7 +29,7 @@ def paper_font(name: str = "lmroman10-regular.otf") -> str:
     if not found.stdout.strip():
         return "STIXGeneral"
     file = Path(_folder.name, name).with_suffix(".ttf")
-    _to_truetype(TTFont(found.stdout.strip())).save(file)
+    _to_truetype(TTFont(found.stdout.strip(), recalcTimestamp=False)).save(file)
     font_manager.fontManager.addfont(file)
     return font_manager.FontProperties(fname=str(file)).get_name()
 

@@ -1,0 +1,137 @@
+"""Papers that tests build: the shipped one, once, and small ones to edit and break.
+
+The suite's laws: what is printed was run; what was run is reproducible; what is formatted is
+exact.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md")
+
+# No examples are kept on disk, and none is too slow on a busy machine.
+settings.register_profile("paper", database=None, deadline=None)
+settings.load_profile("paper")
+
+
+@dataclass
+class Build:
+    """What a command did: its exit status, its output, and the rules that latexmk ran."""
+
+    code: int
+    output: str
+
+    @property
+    def rules(self) -> list[str]:
+        return re.findall(r"Run number \d+ of rule '(\w+)", self.output)
+
+
+@dataclass
+class Paper:
+    """A folder with a paper in it."""
+
+    folder: Path
+
+    def run(self, *command: str, **env: str) -> Build:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment(**env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=600,
+            check=False,
+        )
+        return Build(done.returncode, done.stdout.decode(errors="replace"))
+
+    def build(self, *options: str) -> Build:
+        return self.run("latexmk", *options)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        text = self.read(file)
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        (self.folder / file).write_text(text.replace(old, new), encoding="utf-8")
+
+    def read(self, file: str) -> str:
+        return (self.folder / file).read_text(encoding="utf-8", errors="replace")
+
+    def pages(self, file: str = "paper.pdf") -> list[str]:
+        """The text of each page, its white space folded."""
+        text = self.run("pdftotext", "-raw", file, "-").output
+        return [" ".join(page.split()) for page in text.split("\f")[:-1]]
+
+    def copy(self, folder: Path) -> "Paper":
+        """A paper with the same sources, from which nothing has been built."""
+        folder.mkdir(parents=True)
+        for name in (*SOURCES, "rows.csv"):
+            source, target = self.folder / name, folder / name
+            target.parent.mkdir(exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            elif source.exists():
+                shutil.copy2(source, target)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        return Paper(folder)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of somebody who types a command in a new terminal."""
+    mine = ("PYTHON", "VIRTUAL_ENV", "MPLBACKEND", "TEX", "PYTEST")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(mine)}
+    path = [entry for entry in env["PATH"].split(":") if ".venv" not in entry]
+    return {**env, "PATH": ":".join(path), **more}
+
+
+def small_rows() -> str:
+    """A table of a hundred rows, four numbers and a class each, as CSV."""
+    rng = np.random.default_rng(0)
+    lines = ["a,b,c,d,kind"]
+    for number in range(100):
+        kind = "even" if number % 2 == 0 else "odd"
+        values = rng.normal(size=4) + (0.8 if kind == "odd" else 0)
+        lines.append(",".join([*(f"{value:.3f}" for value in values), kind]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def built_small(tmp_path_factory: pytest.TempPathFactory) -> Paper:
+    """The small paper, built; tests copy it."""
+    paper = Paper(ROOT).copy(tmp_path_factory.mktemp("small") / "paper")
+    shutil.copy(ROOT / "tests/small.tex", paper.folder / "paper.tex")
+    (paper.folder / "rows.csv").write_text(small_rows(), encoding="utf-8")
+    build = paper.build()
+    assert build.code == 0, build.output
+    return paper
+
+
+@pytest.fixture
+def small(built_small: Paper, tmp_path: Path) -> Paper:
+    """The small paper, built, in a folder of its own."""
+    shutil.copytree(built_small.folder, tmp_path / "paper", symlinks=True)
+    return Paper(tmp_path / "paper")
+
+
+@pytest.fixture
+def unbuilt(built_small: Paper, tmp_path: Path) -> Paper:
+    """The small paper's sources."""
+    return built_small.copy(tmp_path / "unbuilt")
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Paper:
+    """The paper of this repository, built cold from its sources; tests only read it."""
+    paper = Paper(ROOT).copy(tmp_path_factory.mktemp("shipped") / "paper")
+    build = paper.build()
+    assert build.code == 0, build.output
+    (paper.folder / "output").write_text(build.output, encoding="utf-8")
+    return paper

@@ -1,0 +1,194 @@
+"""latexmk builds the paper in one call, never shows an old value, and does nothing twice."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Paper, environment
+
+MODULES = ("__init__", "data", "evaluation", "figures", "fonts", "models", "results", "tex")
+
+
+def assert_like_cold(paper: Paper, cold: Path) -> None:
+    """What a warm build left is what a build of the same sources from nothing gives."""
+    fresh = paper.copy(cold)
+    assert fresh.build().code == 0
+    assert paper.pages() == fresh.pages()
+    for name in ("results.json", "figures/mistakes.pdf"):
+        assert (paper.folder / name).read_bytes() == (fresh.folder / name).read_bytes(), name
+
+
+def edit(file: str, old: str, new: str) -> Callable[[Paper], None]:
+    return lambda paper: paper.edit(file, old, new)
+
+
+def delete(name: str) -> Callable[[Paper], None]:
+    def remove(paper: Paper) -> None:
+        path = paper.folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return remove
+
+
+EDITS = {
+    "prose": edit("paper.tex", "a word", "two words"),
+    "lines of prose": edit("paper.tex", "Early:", "More.\n\nEarly:"),
+    "block": edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)"),
+    "style": edit("pycode/paper.mplstyle", "axes.titlesize: 8", "axes.titlesize: 7"),
+    "macros": edit("pycode/macros.tex", r"\bfseries \color { red } ?", r"\bfseries ?"),
+    "data": edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n"),
+    "references": edit("references.bib", "{Literate Programming}", "{Illiterate Programming}"),
+    "figure deleted": delete("figures/mistakes.pdf"),
+    "values deleted": delete("results.tex"),
+    "record deleted": delete("results.json"),
+    "PythonTeX's files deleted": delete("pythontex-files-paper"),
+    "PDF deleted": delete("paper.pdf"),
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=list(EDITS))
+def test_edited_paper_is_like_a_cold_one(small: Paper, tmp_path: Path, change) -> None:
+    before = small.pages()
+    change(small)
+    build = small.build()
+    assert build.code == 0, build.output
+    assert_like_cold(small, tmp_path / "cold")
+    if change in (EDITS["prose"], EDITS["block"], EDITS["data"], EDITS["references"]):
+        assert small.pages() != before
+    assert small.build().rules == []
+
+
+def test_word_of_prose_runs_no_python(small: Paper) -> None:
+    small.edit("paper.tex", "a word", "two words")
+    assert small.build().rules == ["pdflatex"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_changed_twice_within_a_second(small: Paper, module: str) -> None:
+    path = small.folder / f"pycode/{module}.py"
+    source = path.read_text(encoding="utf-8")
+    position = MODULES.index(module)
+    for mark in (1, 2):  # of the same length, and saved in the same second
+        path.write_text(f"{source}\nMARK = {mark}\n", encoding="utf-8")
+        os.utime(path, (2e9, 2e9))
+        build = small.build()
+        assert build.code == 0, build.output
+        marks = ["0"] * len(MODULES)
+        marks[position] = str(mark)
+        assert f"Marks: [{', '.join(marks)}]" in small.pages()[0]
+
+
+def test_nothing_runs_when_nothing_has_changed(small: Paper) -> None:
+    assert small.build().rules == []
+    for path in small.folder.rglob("*"):
+        if path.is_file() and ".venv" not in path.parts:
+            path.touch()
+    assert small.build().rules == []
+
+
+def test_file_that_a_block_opens_is_followed(small: Paper) -> None:
+    (small.folder / "note.txt").write_text("alpha", encoding="utf-8")
+    small.edit("paper.tex", "images =", 'print(open("note.txt").read())\nimages =')
+    assert small.build().code == 0
+    assert "alpha" in small.pages()[0]
+    (small.folder / "note.txt").write_text("omega", encoding="utf-8")
+    assert small.build().code == 0
+    assert "omega" in small.pages()[0]
+
+
+@pytest.mark.parametrize("engine", ["-pdf", "-pdfxe", "-pdflua"])
+def test_engines_from_a_clean_tree(unbuilt: Paper, built_small: Paper, engine: str) -> None:
+    build = unbuilt.build(engine)
+    assert build.code == 0, build.output
+    assert build.rules.count("pythontex") == 1
+    assert words(unbuilt) == words(built_small)
+    assert unbuilt.build(engine).rules == []
+
+
+def words(paper: Paper) -> list[str]:
+    # Engines differ in how far apart pdftotext sees the letters.
+    return ["".join(page.split()) for page in paper.pages()]
+
+
+def test_output_directory(unbuilt: Paper, built_small: Paper) -> None:
+    build = unbuilt.build("-outdir=build")
+    assert build.code == 0, build.output
+    assert unbuilt.pages("build/paper.pdf") == built_small.pages()
+    assert not (unbuilt.folder / "paper.pdf").exists()
+    assert unbuilt.build("-outdir=build").rules == []
+
+
+def test_both_folders_follow_the_same_edit(small: Paper) -> None:
+    assert small.build("-outdir=build").code == 0
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")
+    small.edit("paper.tex", "a word", "two words")
+    assert small.build("-outdir=build").code == 0
+    assert small.build().code == 0
+    assert small.pages() == small.pages("build/paper.pdf")
+    assert "two words" in small.pages()[0]
+
+
+def test_folder_with_space_and_accent(unbuilt: Paper, built_small: Paper, tmp_path: Path) -> None:
+    paper = unbuilt.copy(tmp_path / "mon café/été 2")
+    build = paper.build()
+    assert build.code == 0, build.output
+    assert paper.pages() == built_small.pages()
+
+
+def test_latex_workshop(unbuilt: Paper, built_small: Paper) -> None:
+    folder = unbuilt.folder
+    build = unbuilt.build(
+        *("-synctex=1", "-interaction=nonstopmode", "-file-line-error", "-pdf"),
+        *(f"-outdir={folder}", f"{folder}/paper"),
+    )
+    assert build.code == 0, build.output
+    assert unbuilt.pages() == built_small.pages()
+
+
+def test_preview_follows_edits_and_survives_an_error(small: Paper) -> None:
+    viewer = subprocess.Popen(
+        ["latexmk", "-pvc", "-view=none"],
+        cwd=small.folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def wait_for(text: str) -> None:
+        for _ in range(120):
+            if any(text in page for page in small.pages()):
+                return
+            time.sleep(0.5)
+        pytest.fail(f"{text!r} did not appear in {small.pages()}")
+
+    try:
+        time.sleep(3)
+        small.edit("paper.tex", "a word", "two words")
+        wait_for("two words")
+        small.edit("pycode/tex.py", '"""Python values', 'MARK = 1 / 0\n"""Python values')
+        wait_for("has not been completed")
+        small.edit("pycode/tex.py", 'MARK = 1 / 0\n"""', 'MARK = 7\n"""')
+        wait_for("0, 0, 7]")
+    finally:
+        os.killpg(viewer.pid, signal.SIGKILL)
+        viewer.wait()
+
+
+def test_cleaning_up(small: Paper) -> None:
+    def left() -> set[str]:
+        files = {str(p.relative_to(small.folder)) for p in small.folder.rglob("*")}
+        return {name for name in files if not name.startswith((".venv", "pycode"))}
+
+    sources = {"paper.tex", "references.bib", "latexmkrc", "rows.csv", "figures"}
+    kept = sources | {"figures/README.md", "results.json"}
+    assert small.build("-c").code == 0
+    assert left() == kept | {"paper.pdf", "figures/mistakes.pdf"}
+    assert small.build("-C").code == 0
+    assert left() == kept

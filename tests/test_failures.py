@@ -1,0 +1,184 @@
+"""A run that fails is loud: exit status, one message with the line, and marks on every page."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Build, Paper
+
+OLD_VALUE = "Late: 0."
+
+
+def line_of(paper: Paper, text: str) -> int:
+    lines = paper.read("paper.tex").splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if text in line)
+
+
+def assert_failed(paper: Paper, build: Build, *message: str) -> None:
+    """Exit status, message and PDF of a failed build; a forced one says the same."""
+    for attempt in (build, paper.build("-f"), paper.build()):
+        assert attempt.code != 0
+        for part in message:
+            assert part in attempt.output
+        for page in paper.pages():
+            assert "This paper’s run has not been completed." in page
+            for part in message:
+                assert part.replace("'", "’") in page.replace("'", "’")
+        assert "Late: 0." not in paper.pages()[0]
+        assert "Early: ?rows.logistic.test?" in paper.pages()[0]
+
+
+def assert_mended(paper: Paper, like: Paper) -> None:
+    build = paper.build()
+    assert build.code == 0, build.output
+    assert paper.pages() == like.pages()
+
+
+def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    line = line_of(small, "1 / 0")
+    assert_failed(small, small.build(), f"paper.tex:{line}: ZeroDivisionError")
+    small.edit("paper.tex", "1 / 0\nsplit = data", "split = data")
+    assert_mended(small, built_small)
+
+
+def test_exception_in_pycode_names_both_lines(small: Paper, built_small: Paper) -> None:
+    small.edit("pycode/models.py", "    return {", "    1 / 0\n    return {")
+    number = small.read("pycode/models.py").splitlines().index("    1 / 0") + 1
+    line = line_of(small, "models.candidates()")
+    assert_failed(
+        small, small.build(), f"paper.tex:{line}: ZeroDivisionError", f"pycode/models.py:{number}"
+    )
+    small.edit("pycode/models.py", "    1 / 0\n", "")
+    assert_mended(small, built_small)
+
+
+def test_syntax_error_in_a_block(small: Paper, built_small: Paper) -> None:
+    small.edit("paper.tex", "split = data", "split = = data")
+    assert_failed(small, small.build(), f"paper.tex:{line_of(small, '= =')}: SyntaxError")
+    small.edit("paper.tex", "split = = data", "split = data")
+    assert_mended(small, built_small)
+
+
+def test_syntax_error_in_pycode(small: Paper, built_small: Paper) -> None:
+    small.edit("pycode/data.py", "import csv\n", "import csv\nimport = 1\n")
+    number = small.read("pycode/data.py").splitlines().index("import = 1") + 1
+    line = line_of(small, "from pycode import")
+    assert_failed(small, small.build(), f"paper.tex:{line}: SyntaxError", f"pycode/data.py:{number}")
+    small.edit("pycode/data.py", "import = 1\n", "")
+    assert_mended(small, built_small)
+
+
+def test_missing_package(small: Paper, built_small: Paper) -> None:
+    small.edit("paper.tex", "import pycode\n", "import pycode, nosuch\n")
+    line = line_of(small, "nosuch")
+    assert_failed(small, small.build(), f"paper.tex:{line}: ModuleNotFoundError: No module named 'nosuch'")
+    # Installing it changes no file that latexmk knows of.
+    (small.folder / "nosuch.py").touch()
+    build = small.build()
+    assert build.code == 0, build.output
+
+
+def test_python_without_the_packages(small: Paper, built_small: Paper) -> None:
+    (small.folder / ".venv").unlink()
+    small.edit("paper.tex", "folds=3", "folds=4")
+    line = line_of(small, "import pycode")
+    assert_failed(small, small.build(), f"paper.tex:{line}: ImportError: python3 is", "run make")
+    (small.folder / ".venv").symlink_to(ROOT / ".venv")
+    small.edit("paper.tex", "folds=4", "folds=3")
+    assert_mended(small, built_small)
+
+
+def test_environment_for_another_python(small: Paper, built_small: Paper) -> None:
+    (small.folder / ".venv").unlink()
+    (small.folder / ".venv/lib/python3.9/site-packages").mkdir(parents=True)
+    small.edit("paper.tex", "folds=3", "folds=4")
+    assert_failed(small, small.build(), "python3 is", ".venv/bin/python3", "run make")
+    shutil.rmtree(small.folder / ".venv")
+    (small.folder / ".venv").symlink_to(ROOT / ".venv")
+    small.edit("paper.tex", "folds=4", "folds=3")
+    assert_mended(small, built_small)
+
+
+def test_missing_data_file(small: Paper, built_small: Paper) -> None:
+    (small.folder / "rows.csv").rename(small.folder / "hidden.csv")
+    line = line_of(small, "read_table")
+    assert_failed(small, small.build(), f"paper.tex:{line}: pycode.data.DataError", "no such file")
+    (small.folder / "hidden.csv").rename(small.folder / "rows.csv")
+    assert_mended(small, built_small)
+
+
+def test_bad_table(small: Paper, built_small: Paper) -> None:
+    rows = small.read("rows.csv")
+    (small.folder / "rows.csv").write_text(f"{rows}1,2,x,4,odd\n", encoding="utf-8")
+    line = line_of(small, "read_table")
+    assert_failed(
+        small,
+        small.build(),
+        f"paper.tex:{line}: pycode.data.DataError",
+        "rows.csv, line 102, column 'c': 'x' is no finite number",
+    )
+    (small.folder / "rows.csv").write_text(rows, encoding="utf-8")
+    assert_mended(small, built_small)
+
+
+def test_nan_is_no_result(small: Paper) -> None:
+    small.edit("paper.tex", "images =", 'results.record("x", float("nan"))\nimages =')
+    line = line_of(small, "nan")
+    assert_failed(small, small.build(), f"paper.tex:{line}: ValueError: nan is not a result")
+
+
+def test_misspelt_result(small: Paper, built_small: Paper) -> None:
+    small.edit("paper.tex", r"Early: \result{rows.logistic.test}", r"Early: \result{rows.logistik.test}")
+    line = line_of(small, "logistik")
+    for build in (small.build(), small.build("-f"), small.build()):
+        assert build.code != 0
+        message = f"paper.tex:{line}: no result is called rows.logistik.test; near it: rows.logistic"
+        assert message in build.output
+        assert "?rows.logistik.test?" in small.pages()[0]
+    small.edit("paper.tex", "logistik", "logistic")
+    assert_mended(small, built_small)
+
+
+def test_misspelt_result_in_a_number(small: Paper) -> None:
+    small.edit("paper.tex", r"\title{Small \num{\result{rows.logistic.test}}}", r"\title{Small \num{\result{rows.logistic.tset}}}")
+    build = small.build()
+    assert build.code != 0
+    assert "no result is called rows.logistic.tset; near it: rows.logistic.test" in build.output
+
+
+def test_missing_pythontex(small: Paper, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(":"):
+        for tool in Path(folder).glob("*") if Path(folder).is_dir() else ():
+            if "pythontex" not in tool.name and not (tools / tool.name).exists():
+                (tools / tool.name).symlink_to(tool)
+    small.edit("paper.tex", "folds=3", "folds=4")
+    build = small.run("latexmk", PATH=str(tools))
+    assert build.code != 0
+    assert "pythontex: not found" in build.output
+    assert all("has not been completed" in page for page in small.pages())
+
+
+def test_run_that_does_not_reach_its_end(small: Paper) -> None:
+    small.edit("paper.tex", "images =", "import os; os._exit(0)\nimages =")
+    build = small.build()
+    assert build.code != 0
+    assert all("has not been completed" in page for page in small.pages())
+
+
+def test_paper_that_does_not_begin_a_run(small: Paper) -> None:
+    small.edit("paper.tex", "results.begin(pytex)\n", "")
+    build = small.build()
+    assert build.code != 0
+    assert "results.begin(pytex)" in build.output
+
+
+def test_warnings_are_shown(small: Paper) -> None:
+    small.edit("paper.tex", "images =", 'import warnings; warnings.warn("look here")\nimages =')
+    build = small.build()
+    assert build.code == 0
+    assert "look here" in build.output
+    assert f"line {line_of(small, 'look here')}" in build.output
