@@ -89,40 +89,50 @@ sub run_pythontex {
         $code = close $pipe ? 0 : 1;
         last if $code;
     }
+    # Without a run that begins, results.tex would be that of an earlier one.
+    if (!$code && !grep { /\bbegin\(pytex\)/ } read_lines("$job.pytxcode")) {
+        ($code, @output) = (1, 'no block of paper.tex calls results.begin(pytex)');
+        write_failure(@output);
+    }
     my %run = run_record();
     rdb_ensure_file($rule, $_) for keys %{$run{read}};
     return 0 unless $code || $run{state} ne 'complete';
 
-    write_failure(join '', @output) if $run{state} ne 'failed';
+    write_failure(@output) if $run{state} ne 'failed';
     # Go on to LaTeX, so that the PDF says what happened; latexmk's exit status still does.
     $force_mode = 1;
     return 1;
 }
 
+sub read_lines { open my $file, '<', shift or return; return <$file> }
+
 # Marks the paper as failed where the run could not do so itself: Python or PythonTeX is
 # missing, pycode cannot be imported, a block is no Python.
 sub write_failure {
-    my ($output) = @_;
-    my $line   = $output =~ /error on line (\d+)/ ? "paper.tex:$1: " : '';
-    my ($reason) = grep { /\S/ } reverse split /\n/, $output =~ s/\n-{20,}\n.*//sr;
-    my $failure = $line . ($reason =~ s/^\s+//r);
-    my $shown   = $failure =~ s/([&%\$#_{}])/\\$1/gr =~ s/[^ -~]/?/gr =~ s/\\(?![&%\$#_{}])|[~^]/ /gr;
+    my $output   = join('', @_) =~ s/\n-{20,}\n.*//sr;
+    my $line     = $output =~ /error on line (\d+)/ ? "paper.tex:$1: " : '';
+    my ($reason) = grep { /\S/ } reverse split /\n/, $output;
+    my @source   = $output =~ m{(pycode/\w+\.py)", line (\d+)}g;
+    my $failure  = $line . ($reason =~ s/^\s+//r) . (@source ? " ($source[-2]:$source[-1])" : '');
+    # As LaTeX can set it: no backslash but in front of what needs one, and only ASCII.
+    my $shown = $failure =~ s/[\\~^]/ /gr =~ s/([&%\$#_{}])/\\$1/gr =~ s/[^ -~]/?/gr;
+    $shown =~ s{/}{/\\allowbreak{}}g;
     open my $record, '>', "$root/results.tex" or return;
     print $record "\\resultstate{failed}{$shown}\n% failure $failure\n";
     close $record;
 }
 
-# The last word after a failure.
+# The last word after a failure, in latexmk -pvc after each.
 $failure_cmd = 'internal explain';
+my $explained;
 sub explain {
     my %run = run_record();
     print STDERR "\n$run{failure}\n" if $run{failure};
-    open my $log, '<', "$aux_dir1$root_filename.log" or return 0;
     my @unknown;
-    while (<$log>) {
+    for (read_lines($log_name)) {
         push @unknown, $1 if /no result is called `([^']+)'/;
-        next unless /^l\.(\d+)/ && @unknown;
-        my $line = $1;
+        next unless /^l\.(\d+)|^\S+\.tex:(\d+): .*no result/ && @unknown;
+        my $line = $1 // $2;
         for my $key (splice @unknown) {
             open my $near, '-|', 'python3', '-c',
                 'import sys; from pycode import results; print(*results.near(sys.argv[1]))', $key;
@@ -130,14 +140,18 @@ sub explain {
             print STDERR "\npaper.tex:$line: no result is called $key; near it: $names\n";
         }
     }
+    $explained = 1;
     return 0;
 }
 
 # What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
 END {
+    my $status = $?;
+    explain() if $status && !$cleanup_mode && !$explained;
     if ($cleanup_mode) {
         rmtree([bsd_glob(($aux_dir || $out_dir || '.') . '/pythontex-files-*')]);
         unlink "$root/results.tex";
         unlink bsd_glob("$root/figures/*.pdf") if $cleanup_mode == 1;
     }
+    $? = $status;
 }

@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ def synthetic(
     Features that are neither informative nor redundant (linear combinations of the
     informative ones) are noise; see scikit-learn's make_classification.
     """
-    X, y = make_classification(
+    rows: Any = make_classification(
         n_samples=n_samples,
         n_features=n_features,
         n_informative=n_informative,
@@ -98,13 +98,13 @@ def synthetic(
         n_clusters_per_class=1,
         random_state=seed,
     )
-    return Dataset(X, y, tuple(str(number) for number in range(n_classes)))
+    return Dataset(*rows, tuple(str(number) for number in range(n_classes)))
 
 
 def digits() -> Dataset:
     """The 1797 handwritten digits that come with scikit-learn, 8 x 8 pixels from 0 to 16."""
-    X, y = load_digits(return_X_y=True)
-    return Dataset(X, y, tuple("0123456789"), "scikit-learn's digits")
+    loaded: Any = load_digits()
+    return Dataset(loaded.data, loaded.target, tuple("0123456789"), "scikit-learn's digits")
 
 
 def read_table(path: str | Path, *, target: str) -> Dataset:
@@ -115,7 +115,6 @@ def read_table(path: str | Path, *, target: str) -> Dataset:
 
     Raises DataError, with the file, the line or column, what stands there and what to do.
     """
-    path = ROOT / path
     header, lines, rows = _read_rows(path)
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
@@ -156,12 +155,12 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
                 f" {held_out:.0f} are held out, too few for {folds} folds and two held-out"
                 " parts: add rows, or merge or drop the class"
             )
-    X_train, X_held, y_train, y_held = train_test_split(
+    parts: Any = train_test_split(
         dataset.X, dataset.y, test_size=test_size, stratify=dataset.y, random_state=seed
     )
-    X_validation, X_test, y_validation, y_test = train_test_split(
-        X_held, y_held, test_size=0.5, stratify=y_held, random_state=seed
-    )
+    X_train, X_held, y_train, y_held = parts
+    parts = train_test_split(X_held, y_held, test_size=0.5, stratify=y_held, random_state=seed)
+    X_validation, X_test, y_validation, y_test = parts
     return Split(
         *(X_train, X_validation, X_test, y_train, y_validation, y_test),
         classes=dataset.classes,
@@ -186,10 +185,10 @@ def describe(dataset: Dataset, split: Split) -> Summary:
     )
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
+def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     """The header, and each further row with the line it stands on."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with (ROOT / path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             numbered = [(reader.line_num, row) for row in reader if row]
     except FileNotFoundError:
@@ -215,7 +214,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
 
 
 def _numbers(
-    path: Path, names: list[str], lines: list[int], rows: list[list[str]]
+    path: str | Path, names: list[str], lines: list[int], rows: list[list[str]]
 ) -> NDArray[np.float64]:
     if not names:
         raise DataError(f"{path}: there is no column besides the target: add the features")

@@ -113,7 +113,7 @@ def best(scores: Mapping[str, Score]) -> str:
 def learning_curve(
     estimator: BaseEstimator, split: Split, *, cv: int = 5, n_sizes: int = 10
 ) -> LearningCurve:
-    """The accuracies with more and more rows: `n_sizes` shares, evenly spaced, of the training folds."""
+    """The accuracies with more and more rows: `n_sizes` even shares of the training folds."""
     scaled = split.scaled()
     sizes, train, validation = model_selection.learning_curve(
         clone(estimator),
@@ -150,9 +150,7 @@ def search(
 def importances(forest: Any) -> Importances:
     """The impurity importances of a fitted forest's features."""
     shares = forest.feature_importances_
-    return Importances(
-        shares, float(shares.max()), float(shares.mean()), int((shares == 0).sum())
-    )
+    return Importances(shares, float(shares.max()), float(shares.mean()), int((shares == 0).sum()))
 
 
 def confidence(estimator: Any, split: Split) -> Confidence:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -130,7 +129,9 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
     parts = ("train", "validation", "test")
     rows = [(name, part, getattr(s, part)) for name, s in scores.items() for part in parts]
     model, part, accuracy = zip(*rows, strict=True)
-    sns.barplot(x=model, y=accuracy, hue=part, ax=ax, saturation=1, edgecolor="black", palette=_colours(3))
+    sns.barplot(
+        x=model, y=accuracy, hue=part, ax=ax, saturation=1, edgecolor="black", palette=_colours(3)
+    )
     ax.legend(ncols=3, loc="upper center", columnspacing=1)
     ax.set(ylim=(0, 1.2), yticks=np.linspace(0, 1, 6), xlabel="", ylabel="accuracy")
     ax.set_title("(a) accuracy on each part of the rows")
@@ -171,7 +172,11 @@ def _draw_confusion(
         yticklabels=classes,
     )
     ax.tick_params(length=0, labelrotation=0)
-    ax.set(xlabel="predicted class", ylabel="true class", title=f"(d) confusion of the {best}, test rows")
+    ax.set(
+        xlabel="predicted class",
+        ylabel="true class",
+        title=f"(d) confusion of the {best}, test rows",
+    )
 
 
 def _draw_importances(ax: Axes, importances: Importances) -> None:
@@ -199,7 +204,11 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
         ax=ax,
     )
     sns.move_legend(ax, "upper left", title=None)
-    ax.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="share of these test rows in %")
+    ax.set(
+        xlim=(0, 1),
+        xlabel="probability of the predicted class",
+        ylabel="share of these test rows in %",
+    )
     ax.set_title("(b) confidence of the MLP")
 
 

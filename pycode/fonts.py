@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fontTools.pens.cu2quPen import Cu2QuPen
 from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -34,7 +35,7 @@ def paper_font(name: str = "lmroman10-regular.otf") -> str:
     return font_manager.FontProperties(fname=str(file)).get_name()
 
 
-def _to_truetype(font: TTFont) -> TTFont:
+def _to_truetype(font: Any) -> Any:
     """`font` with quadratic outlines of CHARACTERS, off by at most half a unit in a thousand."""
     subsetter = Subsetter()
     subsetter.populate(unicodes=CHARACTERS)
@@ -46,8 +47,8 @@ def _to_truetype(font: TTFont) -> TTFont:
         outlines[name] = pen.glyph()
     del font["CFF "]
     font["loca"] = newTable("loca")
-    font["glyf"] = table = newTable("glyf")
-    table.glyphOrder, table.glyphs = font.getGlyphOrder(), outlines
+    font["glyf"] = newTable("glyf")
+    font["glyf"].glyphOrder, font["glyf"].glyphs = font.getGlyphOrder(), outlines
     font["maxp"].tableVersion = 0x00010000
     for field in (
         "maxTwilightPoints maxStorage maxFunctionDefs maxInstructionDefs maxStackElements"

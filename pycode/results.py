@@ -1,7 +1,7 @@
-"""The record: names what the run found, for the paper and for the world.
+r"""The record: names what the run found, for the paper and for the world.
 
 A run keeps two files beside paper.tex: results.json holds every number the paper
-prints, unrounded, and results.tex tells LaTeX the same, rounded, for its \\result.
+prints, unrounded, and results.tex tells LaTeX the same, rounded, for its `\result`.
 Together with it results.tex says whether the run is complete, and for latexmk which
 files it read and wrote, so that no build can take an old value for a new one.
 """
@@ -12,10 +12,12 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -49,9 +51,9 @@ def begin(pytex: Any) -> None:
     def failed(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        where = _line_of(trace, pytex)
+        line, source = _place(trace, pytex)
         reason = "".join(traceback.format_exception_only(kind, error)).strip()
-        _write_tex("failed", f"paper.tex:{where}: {reason}")
+        _write_tex("failed", f"paper.tex:{line}: {reason}{source}")
         sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = failed
@@ -70,14 +72,17 @@ def begin(pytex: Any) -> None:
 def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> None:
     r"""Nothing; names `value` so that `\result{key}` prints it, and results.json keeps it.
 
-    Numbers and strings are recorded under `key`; the items of mappings and sequences
-    and the fields of dataclasses under `key.name`, the name in lower case with
-    underscores for spaces, a position counted from 1.  Arrays and estimators among them
-    are no results and are left out.  A dataclass may say `by` which function it comes
-    from and with how many `digits` it is printed.
+    Numbers and strings are recorded under `key`; the items of mappings and sequences and
+    the fields of dataclasses under `key.name`, the name in lower case with underscores for
+    all but letters and digits, a position counted from 1.  Arrays and estimators among them
+    are no results and are left out.  A dataclass may say `by` which function it comes from
+    and with how many `digits` it is printed.
 
-    Raises ValueError for a key that has another value already, and for NaN.
+    Raises ValueError for NaN, for a key that has another value already and for one that is
+    not of ASCII letters, digits and `_.+-`; RuntimeError before the run has begun.
     """
+    if not _read:
+        raise RuntimeError("call results.begin(pytex) in the first block of paper.tex")
     if is_dataclass(value):
         by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
         value = {field.name: getattr(value, field.name) for field in fields(value)}
@@ -90,7 +95,8 @@ def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> N
     elif isinstance(value, str):
         _add(key, value, by, tex.text(value))
     elif isinstance(value, Real):
-        _add(key, value, by, tex.decimal(value, digits))
+        number = int(value) if isinstance(value, Integral) else float(value)  # numpy's, too
+        _add(key, number, by, tex.decimal(number, digits))
 
 
 def near(key: str) -> list[str]:
@@ -100,8 +106,8 @@ def near(key: str) -> list[str]:
 
 
 def _add(key: str, value: Any, by: str, printed: str) -> None:
-    if isinstance(value, Real):  # numpy's numbers too, which JSON does not know
-        value = int(value) if isinstance(value, Integral) else float(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.+-]+", key):
+        raise ValueError(f"{key!r} is no key that LaTeX can read: use letters, digits and _.+-")
     entry = {"value": value, "by": by}
     if _values.setdefault(key, entry) != entry:
         raise ValueError(
@@ -111,18 +117,22 @@ def _add(key: str, value: Any, by: str, printed: str) -> None:
 
 
 def _slug(name: object) -> str:
-    return str(name).lower().replace(" ", "_")
+    return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
 
 
-def _line_of(trace: TracebackType | None, pytex: Any) -> str:
-    """The line of paper.tex that `trace` started from."""
-    script = sys.argv[0]
-    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == script]
-    if not frames or not frames[-1].lineno:
-        return str(pytex.line)
-    lines = Path(script).read_text(encoding="utf-8").splitlines()[: frames[-1].lineno]
-    block = max(n for n, line in enumerate(lines) if line.strip() == "pytex.before()")
-    return str(int(pytex.line) + len(lines) - block - 3)
+def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
+    """The line of paper.tex that `trace` comes from, and that of pycode if it leads there."""
+    script = str(sys.modules["__main__"].__file__)
+    frames = traceback.extract_tb(trace)
+    line = int(pytex.line)
+    if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
+        # pytex.line is the block's first line, which stands two after this call.
+        lines = Path(script).read_text(encoding="utf-8").splitlines()[: reached[-1]]
+        before = max(n for n, text in enumerate(lines) if text.strip() == "pytex.before()")
+        line += len(lines) - before - 3
+    folder = f"{ROOT / 'pycode'}{os.sep}"
+    inner = [frame for frame in frames if frame.filename.startswith(folder)]
+    return line, f" ({_name(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -148,10 +158,8 @@ def _note_read(path: Path) -> None:
     if name in _read or name in _written or _internal(os.path.abspath(path)):
         return
     _read[name] = ""  # first, since reading it here comes back to this function
-    try:
+    with suppress(OSError):  # whoever opens it will say so
         _read[name] = hashlib.md5(path.read_bytes()).hexdigest()
-    except OSError:
-        pass  # whoever opens it will say so; once it is there the run is repeated
 
 
 def _name(path: str | Path) -> str:
@@ -188,6 +196,7 @@ def _write_tex(state: str, failure: str = "") -> None:
     failure = " ".join(failure.split())
     # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
     shown = tex.text(failure.encode("ascii", "replace").decode())
+    shown = shown.replace("/", r"/\allowbreak{}")
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
         rf"\resultstate{{{state}}}{{{shown}}}",

@@ -22,10 +22,10 @@ _TRANSLATION = str.maketrans(_SPECIAL)
 
 
 def text(value: object) -> TeX:
-    """The text of `value` with LaTeX's special characters escaped.
+    r"""The text of `value` with LaTeX's special characters escaped.
 
     >>> text("50 % of a_b")
-    '50 \\\\% of a\\\\_b'
+    '50 \\% of a\\_b'
     """
     return value if isinstance(value, TeX) else TeX(str(value).translate(_TRANSLATION))
 
