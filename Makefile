@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV = .venv/bin/python3
 
 # What the build calls and what paper.tex loads: if it is here, nothing is installed.
-COMMANDS = latexmk pdflatex xelatex lualatex bibtex pythontex pdftotext git
+COMMANDS = latexmk pdflatex xelatex lualatex bibtex pythontex pdftotext
 TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty caption.sty \
   natbib.sty fontspec.sty lmodern.sty lmroman10-regular.otf IEEEtranN.bst
 
@@ -32,20 +32,23 @@ system:
 	  for command in $(COMMANDS) $(PYTHON); do command -v $$command >/dev/null || echo $$command; done; \
 	  for file in $(TEX_FILES); do kpsewhich $$file >/dev/null 2>&1 || echo $$file; done; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv; \
-	  $$(sed -n '1s/^#!//p' "$$(command -v pythontex || echo /dev/null)") \
-	    $(PYTHON) -c 'import pygments' 2>/dev/null || echo python3-pygments); \
+	  python=$$(sed -n '1s/^#! *//p' "$$(command -v pythontex || echo /dev/null)"); \
+	  $${python:-$(PYTHON)} -c 'import pygments' 2>/dev/null || echo python3-pygments); \
 	packages=$$(grep -v '^#' apt.txt); \
 	if test -z "$$missing"; then exit; fi; \
 	echo "Missing:" $$missing; \
 	if ! command -v apt-get >/dev/null; then \
-	  echo "This is no Debian or Ubuntu: install these with your system's packages or TeX Live."; exit 1; \
+	  echo "This is no Debian or Ubuntu: install what apt.txt lists under the names it has here,"; \
+	  echo "or a full TeX Live, Python 3.11 or newer, Pygments and poppler."; exit 1; \
 	elif test "$$(id -u)" = 0; then sudo=; \
 	elif command -v sudo >/dev/null; then sudo=sudo; \
 	else echo "Ask an administrator for: apt-get install" $$packages; exit 1; fi; \
-	$$sudo apt-get update && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$packages
+	{ $$sudo apt-get update && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y --no-install-recommends $$packages; } || \
+	{ echo "Could not install; ask an administrator for: apt-get install" $$packages; exit 1; }
 
-.venv/paper: requirements.txt
+.venv/paper: requirements.txt | system
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is older than 3.11: run make PYTHON=..., naming a newer one"; exit 1; }
 	test -x $(VENV) || $(PYTHON) -m venv --clear .venv

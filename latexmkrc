@@ -13,7 +13,7 @@ set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
 # TeX cuts its messages at 79 characters otherwise.
 @ENV{'max_print_line', 'error_line', 'half_error_line'} = (1000, 254, 238);
 
-# PythonTeX runs the blocks under the first python3 on PATH.
+# The blocks run under the first python3 on PATH.
 $ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
 # With an output directory the blocks run there, and still import pycode.
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
@@ -84,7 +84,8 @@ sub run_pythontex {
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
-        open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
+        open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always,
+            '--interpreter', 'python:python3', $job;
         while (<$pipe>) { print; push @output, $_ }
         $code = close $pipe ? 0 : 1;
         last if $code;

@@ -89,7 +89,7 @@ def synthetic(
     Features that are neither informative nor redundant (linear combinations of the
     informative ones) are noise; see scikit-learn's make_classification.
     """
-    rows: Any = make_classification(
+    generated: Any = make_classification(
         n_samples=n_samples,
         n_features=n_features,
         n_informative=n_informative,
@@ -98,7 +98,8 @@ def synthetic(
         n_clusters_per_class=1,
         random_state=seed,
     )
-    return Dataset(*rows, tuple(str(number) for number in range(n_classes)))
+    X, y = generated
+    return Dataset(X, y, tuple(str(number) for number in range(n_classes)))
 
 
 def digits() -> Dataset:
@@ -133,7 +134,7 @@ def read_table(path: str | Path, *, target: str) -> Dataset:
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise DataError(
-            f"{path}, column {target!r}: every row is of the one class {classes[0]!r}:"
+            f"{path}, column {target!r}: every row is of the one class {str(classes[0])!r}:"
             " there is nothing to tell apart, name another target or add rows"
         )
     return Dataset(_numbers(path, names, lines, rows), y, tuple(map(str, classes)), str(path))

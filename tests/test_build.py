@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from conftest import Paper, environment
 
 MODULES = ("__init__", "data", "evaluation", "figures", "fonts", "models", "results", "tex")

@@ -1,0 +1,74 @@
+"""CoCalc's sequence of commands gives the same paper, and shows errors where it looks for them."""
+
+import re
+
+import pytest
+
+from conftest import ROOT, Build, Paper
+
+DEFAULT = "latexmk -pdf -f -g -bibtex -deps -synctex=1 -interaction=nonstopmode".split()
+DIRECTIVE = re.match(r"% !TeX cocalc = (.*)", (ROOT / "paper.tex").read_text(encoding="utf-8"))
+
+
+def cocalc(paper: Paper, *, directive: bool, forced: bool) -> list[Build]:
+    """What CoCalc does when a paper is built: each of its commands, in order."""
+    assert DIRECTIVE
+    first = [*DEFAULT, f"-output-directory={paper.folder.parent}/sha1", "paper.tex"]
+    latexmk = DIRECTIVE[1].split() if directive else [*DEFAULT, "paper.tex"]
+    builds = [] if directive else [paper.run(*first)]
+    builds.append(paper.run(*latexmk))
+    assert "PythonTeX" in builds[-1].output  # which is how CoCalc learns of it
+    rerun = ["--rerun=always"] if forced else []
+    builds.append(paper.run("pythontex", "--jobs", "2", *rerun, "paper", MPLBACKEND="Agg"))
+    builds.append(paper.run(*latexmk))
+    return builds
+
+
+def ran(paper: Paper) -> int:
+    """When the paper's code ran last."""
+    return (paper.folder / "results.tex").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("directive", [False, True])
+def test_sequence_gives_the_same_text(unbuilt, built_small, directive: bool, forced: bool):
+    builds = cocalc(unbuilt, directive=directive, forced=forced)
+    assert [build.code for build in builds] == [0] * len(builds), builds[0].output
+    assert unbuilt.pages() == built_small.pages()
+    before = ran(unbuilt)
+    builds = cocalc(unbuilt, directive=True, forced=False)
+    assert [build.code for build in builds] == [0, 0, 0]
+    assert ran(unbuilt) == before
+
+
+def test_pythontex_by_itself_finds_nothing_left_to_run(small):
+    before = ran(small)
+    assert small.run("pythontex", "--jobs", "2", "paper").code == 0
+    assert ran(small) == before
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("directive", [False, True])
+def test_failure_is_in_the_pages_and_in_the_margin(small, built_small, directive, forced):
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    lines = small.read("paper.tex").splitlines()
+    builds = cocalc(small, directive=directive, forced=forced)
+    pythontex = builds[-2].output
+    assert "PythonTeX stderr" in pythontex
+    assert f"line {lines.index('1 / 0') + 1}:" in pythontex
+    for page in small.pages():
+        assert f"paper.tex:{lines.index('1 / 0') + 1}: ZeroDivisionError" in page
+    assert "0.7" not in small.pages()[0]
+    small.edit("paper.tex", "1 / 0\n", "")
+    cocalc(small, directive=directive, forced=forced)
+    assert small.pages() == built_small.pages()
+
+
+def test_edits_of_pycode_and_data_arrive(small):
+    small.edit("pycode/models.py", '"""The models', 'MARK = 5\n"""The models')
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")
+    cocalc(small, directive=True, forced=False)
+    assert "0, 5, 0, 0]" in small.pages()[0]
+    fresh = small.copy(small.folder.parent / "fresh")
+    assert fresh.build().code == 0
+    assert fresh.pages() == small.pages()

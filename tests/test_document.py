@@ -1,0 +1,140 @@
+"""The shipped paper is whole: nothing undefined, clipped or warned of, and no number by hand."""
+
+import json
+import re
+
+import pytest
+
+from conftest import Paper
+
+pytestmark = pytest.mark.xdist_group("shipped")
+
+
+@pytest.fixture(scope="session")
+def text(shipped: Paper) -> str:
+    return " ".join(shipped.pages())
+
+
+@pytest.fixture(scope="session")
+def source(shipped: Paper) -> str:
+    """The body of paper.tex without comments."""
+    body = shipped.read("paper.tex").split(r"\begin{document}")[1]
+    return re.sub(r"(?<!\\)%.*", "", body)
+
+
+@pytest.fixture(scope="session")
+def printed(shipped: Paper) -> dict[str, str]:
+    """Each result's key and how the paper prints it."""
+    found = re.findall(r"\\resultvalue\{(.*?)\}\{(.*)\}", shipped.read("results.tex"))
+    return dict(found)
+
+
+def test_log_has_nothing_to_read(shipped: Paper) -> None:
+    log = shipped.read("paper.log")
+    noted = re.findall(r".*(?:Warning|Overfull|Underfull|undefined|Missing).*", log)
+    assert noted == []
+    assert "Warning--" not in shipped.read("paper.blg")
+
+
+def test_no_question_marks_and_no_mark_of_failure(text: str) -> None:
+    assert "??" not in text
+    assert "has not been completed" not in text
+
+
+def test_building_again_does_nothing(shipped: Paper) -> None:
+    assert shipped.build().rules == []
+
+
+def test_fonts_are_embedded_and_not_type_3(shipped: Paper) -> None:
+    listed = shipped.run("pdffonts", "paper.pdf").output
+    assert "Syntax" not in listed
+    fonts = listed.splitlines()[2:]
+    assert fonts
+    for line in fonts:
+        assert "Type 3" not in line
+        assert re.search(r"yes (yes|no) +yes|yes +yes +(yes|no)", line), line
+
+
+def test_pdf_has_title_authors_and_links(shipped: Paper) -> None:
+    info = shipped.run("pdfinfo", "paper.pdf").output
+    source = shipped.read("paper.tex")
+    title = re.search(r"pdftitle=\{(.*?)\}", source)
+    author = re.search(r"pdfauthor=\{(.*?)\}", source)
+    assert title
+    assert author
+    assert f"Title:           {title[1]}" in info
+    assert f"Author:          {author[1]}" in info
+    assert title[1] in source.replace("\\\\\n", " ").split(r"\title{")[1].split("}")[0] + "}"
+
+
+def test_every_result_of_the_prose_is_in_the_pdf(source: str, text: str, printed) -> None:
+    used = re.findall(r"\\result\{(.*?)\}", source)
+    assert len(used) > 30
+    for key in used:
+        assert printed[key].replace("-", "\N{MINUS SIGN}") in text or printed[key] in text, key
+
+
+def test_record_and_pages_agree(shipped: Paper, printed) -> None:
+    record = json.loads(shipped.read("results.json"))
+    assert set(record) - {"environment"} == set(printed)
+    for key, shown in printed.items():
+        value = record[key]["value"]
+        if isinstance(value, float):
+            digits = len(shown.partition(".")[2])
+            assert float(shown) == pytest.approx(value, abs=0.5 * 10**-digits + 1e-12), key
+
+
+def test_no_result_is_typed_by_hand(source: str, printed) -> None:
+    prose = re.sub(r"\\begin\{(pyblock|pycode)\}.*?\\end\{\1\}", "", source, flags=re.S)
+    prose = re.sub(
+        r"\\(result|label|[cC]ref|citep?|py|setlength\S*)\{[^{}]*(\{[^{}]*\}[^{}]*)*\}", "", prose
+    )
+    assert re.findall(r"\d+\.\d+", prose) == []
+    whole = {shown for shown in printed.values() if len(shown) > 1}
+    assert [n for n in re.findall(r"(?<![\w-])\d+", prose) if n in whole] == []
+
+
+def test_captions_of_all_figures_and_tables_are_referred_to(source: str) -> None:
+    labels = re.findall(r"\\label\{((?:fig|tab|sec):[a-z]+)\}", source)
+    referred = ",".join(re.findall(r"\\[cC]ref\{(.*?)\}", source)).split(",")
+    assert {label for label in labels if not label.startswith("sec")} <= set(referred)
+    for name in ("performance", "behaviour"):
+        around = source.split(rf"\label{{fig:{name}}}")[0].rsplit(r"\caption", 1)[1]
+        for panel in "abcd":
+            assert f"({panel})" in around
+            outside = source.replace(around, "")
+            assert f"({panel})" in outside
+
+
+def test_every_work_is_cited_and_has_an_address(shipped: Paper, source: str) -> None:
+    entries = re.findall(r"@\w+\{(\w+),(.*?)\n\}", shipped.read("references.bib"), flags=re.S)
+    cited = set(",".join(re.findall(r"\\citep?\{(.*?)\}", source)).split(","))
+    assert {key for key, _ in entries} == cited
+    assert len(entries) >= 12
+    for key, fields in entries:
+        doi = re.search(r"doi = \{(.*?)\}", fields)
+        url = re.search(r"url = \{(https://.*?)\}", fields)
+        assert url, key
+        assert not doi or url[1] == f"https://doi.org/{doi[1]}", key
+
+
+def test_blocks_fit_the_page_and_are_followed_by_prose(source: str) -> None:
+    blocks = re.findall(r"\\begin\{pyblock\}\n(.*?)\\end\{pyblock\}(.*?)\n\\", source, flags=re.S)
+    assert blocks
+    for block, _ in blocks:
+        assert len(block.splitlines()) <= 9
+        assert max(map(len, block.splitlines())) <= 65
+
+
+def test_sentences_stand_on_lines_of_their_own(source: str) -> None:
+    prose = re.sub(r"\\begin\{(pyblock|pycode)\}.*?\\end\{\1\}", "", source, flags=re.S)
+    assert re.findall(r"[a-z)}]\. [A-Z].*", re.sub(r"\\caption\{.*", "", prose)) == []
+    assert r"\today" not in prose
+
+
+def test_figures_have_alternative_text(shipped: Paper) -> None:
+    output = "".join(
+        path.read_text() for path in (shipped.folder / "pythontex-files-paper").glob("*.stdout")
+    )
+    included = re.findall(r"includegraphics\*?\[alt=\{[^}]{30,}", output)
+    assert len(included) == len(re.findall(r"\\label\{fig:", shipped.read("paper.tex")))

@@ -1,0 +1,212 @@
+"""Figures show the data they are given, in the paper's font and width, with nothing clipped."""
+
+import re
+import subprocess
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pypdf
+import pytest
+from matplotlib.text import Text
+
+from pycode import evaluation, figures
+
+WIDTH = "441.0177pt"
+CLASSES = ("a", "b", "c")
+CONFUSION = np.array([[9, 1, 0], [2, 7, 1], [0, 0, 10]])
+
+
+def score(train: float, validation: float, test: float, n_bytes: int) -> evaluation.Score:
+    return evaluation.Score(
+        train, validation, test, validation, 0.02, validation, 0.02, n_bytes, None
+    )
+
+
+SCORES = {
+    "logistic": score(0.79, 0.71, 0.75, 3_000),
+    "random forest": score(1.0, 0.83, 0.79, 5_000_000),
+    "SVM": score(0.99, 0.91, 0.93, 590_000),
+    "MLP": score(1.0, 0.88, 0.89, 610_000),
+}
+CURVE = evaluation.LearningCurve(
+    (10, 20, 30), (1.0, 0.9, 0.9), (0.0, 0.1, 0.1), (0.5, 0.6, 0.7), (0.1, 0.05, 0.02)
+)
+IMPORTANCES = evaluation.Importances(np.array([0.2, 0.5, 0.3]), 0.5, 1 / 3, 0)
+CONFIDENCE = evaluation.Confidence(
+    np.array([0.95, 0.85, 0.55, 0.75]), np.array([True, True, False, False]), 0.775, 0.9, 0.65
+)
+
+
+@pytest.fixture
+def draw(tmp_path, monkeypatch):
+    """Draws a figure into a folder of its own; gives the figure and its include command."""
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    kept = []
+    monkeypatch.setattr(figures.plt, "close", kept.append)
+
+    def drawn(name: str):
+        command = {
+            "performance": lambda: figures.performance(
+                SCORES, CURVE, CONFUSION, CLASSES, best="SVM", width=WIDTH
+            ),
+            "behaviour": lambda: figures.behaviour(SCORES, IMPORTANCES, CONFIDENCE, width=WIDTH),
+            "mistakes": lambda: figures.mistakes(
+                np.arange(32.0).reshape(2, 4, 4), [0, 2], [1, 0], CLASSES, width=WIDTH
+            ),
+        }[name]()
+        return kept[-1], command, tmp_path / f"figures/{name}.pdf"
+
+    yield drawn
+    monkeypatch.undo()
+    plt.close("all")
+
+
+NAMES = ("performance", "behaviour", "mistakes")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_width_is_exactly_the_texts(draw, name):
+    _, _, pdf = draw(name)
+    width = pypdf.PdfReader(pdf).pages[0].mediabox.width
+    assert float(width) == pytest.approx(441.0177 / 72.27 * 72, abs=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fonts_are_the_papers_and_not_type_3(draw, name):
+    _, _, pdf = draw(name)
+    listed = subprocess.run(["pdffonts", pdf], capture_output=True, text=True, check=True)
+    assert listed.stderr == ""
+    fonts = listed.stdout.splitlines()[2:]
+    assert fonts
+    assert all("LMRoman10" in line and "TrueType" in line for line in fonts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_is_large_enough_inside_and_apart(draw, name):
+    fig, _, _ = draw(name)
+    with figures._style():  # or else the letters are those of another font
+        fig.canvas.draw()
+        _assert_readable(fig)
+
+
+def _assert_readable(fig) -> None:
+    renderer = fig.canvas.get_renderer()
+    texts = [t for t in fig.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    boxes = [(t, t.get_window_extent(renderer)) for t in texts]
+    # Ticks beyond an axis' limits exist, but are not drawn.
+    boxes = [(t, box) for t, box in boxes if not _hidden_tick(fig, t, renderer)]
+    page = fig.bbox
+    for text, box in boxes:
+        assert text.get_size() >= 7, text
+        assert page.x0 <= box.x0 and box.x1 <= page.x1, text
+        assert page.y0 <= box.y0 and box.y1 <= page.y1, text
+    for (one, a), (two, b) in combinations(boxes, 2):
+        assert not a.shrunk(0.9, 0.9).overlaps(b.shrunk(0.9, 0.9)), (one, two)
+
+
+def _hidden_tick(fig, text, renderer) -> bool:
+    for ax in fig.axes:
+        for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            for tick in axis.get_major_ticks() + axis.get_minor_ticks():
+                if text in (tick.label1, tick.label2):
+                    return not min(low, high) <= tick.get_loc() <= max(low, high)
+    return False
+
+
+def test_panels_are_lettered_and_named(draw):
+    for name in ("performance", "behaviour"):
+        fig, _, _ = draw(name)
+        titles = [ax.get_title(loc="left") for ax in fig.axes]
+        assert [title[:3] for title in titles] == ["(a)", "(b)", "(c)", "(d)"]
+        assert all(ax.get_ylabel() for ax in fig.axes)
+
+
+def test_performance_shows_its_data(draw):
+    fig, _, _ = draw("performance")
+    bars, errors, curve, matrix = fig.axes
+    heights = [[bar.get_height() for bar in group] for group in bars.containers]
+    assert heights == [
+        [getattr(s, part) for s in SCORES.values()] for part in ("train", "validation", "test")
+    ]
+    assert errors.lines[0].get_ydata().tolist() == [s.cv for s in SCORES.values()]
+    ends = errors.collections[0].get_segments()
+    assert ends[0][:, 1] == pytest.approx([0.71 - 0.02, 0.71 + 0.02])
+    assert curve.lines[0].get_ydata().tolist() == list(CURVE.train)
+    assert curve.lines[1].get_xdata().tolist() == list(CURVE.sizes)
+    assert [int(text.get_text()) for text in matrix.texts] == CONFUSION.ravel().tolist()
+    assert "SVM" in matrix.get_title(loc="left")
+
+
+def test_behaviour_shows_its_data(draw):
+    fig, _, _ = draw("behaviour")
+    ranked, confidence, complexity, generalisation = fig.axes
+    assert [bar.get_height() for bar in ranked.patches] == [0.5, 0.3, 0.2]
+    heights = np.array([bar.get_height() for bar in confidence.patches])
+    assert heights.sum() == pytest.approx(200)  # per cent of each of the two groups
+    assert complexity.get_xscale() == "log"
+    assert "size of the fitted model" in complexity.get_xlabel()
+    points = {
+        tuple(line.get_xydata()[0]) for line in complexity.lines if len(line.get_xydata()) == 1
+    }
+    assert (590.0, 0.91) in points
+    assert (590.0, 0.99) in points
+    shown = {line.get_label(): line.get_xydata()[0].tolist() for line in generalisation.lines[1:]}
+    assert shown == {name: [s.train, s.validation] for name, s in SCORES.items()}
+
+
+def test_mistakes_name_true_and_predicted_class(draw):
+    fig, _, _ = draw("mistakes")
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["a, not b", "c, not a"]
+    shown = fig.axes[1].collections[0].get_array()
+    assert np.ravel(shown).tolist() == list(range(16, 32))
+
+
+def test_no_mistakes_are_no_figure():
+    none = np.empty((0, 8, 8)), np.array([], int), np.array([], int)
+    assert figures.mistakes(*none, CLASSES, width=WIDTH) == "No test image is misclassified."
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_command_includes_the_file_with_a_text_from_the_data(draw, name):
+    _, command, pdf = draw(name)
+    alt, path = re.fullmatch(r"\\includegraphics\[alt=\{(.*)\}\]\{(.*)\}", command).groups()
+    assert path == f"figures/{name}.pdf"
+    assert pdf.exists()
+    for part in {
+        "performance": ("SVM 0.93", "from 0.50 with 10 rows to 0.70 with 30", "86.7\\%"),
+        "behaviour": (
+            "from 0.500 to 0.200",
+            "SVM 590 kB",
+            "random forest 0.17",
+            "0.65 on the others",
+        ),
+        "mistakes": ("2 misclassified", "a as b, c as a"),
+    }[name]:
+        assert part in alt
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_data_give_the_same_file(draw, name):
+    first = draw(name)[2].read_bytes()
+    assert draw(name)[2].read_bytes() == first
+
+
+def test_colours_differ_for_the_colour_blind_and_in_grey():
+    with plt.style.context(figures.STYLE):
+        colours = figures._colours(3)
+    rgb = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in colours])
+    # Deuteranopia and protanopia, Machado et al. (2009), severity 1; and luminance.
+    deuteranopia = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+    protanopia = np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]])
+    for seen in (rgb, rgb @ deuteranopia.T, rgb @ protanopia.T):
+        for one, two in combinations(seen, 2):
+            assert np.linalg.norm(one - two) > 0.25
+    grey = np.sort(rgb @ [0.2126, 0.7152, 0.0722])
+    assert np.diff(grey).min() > 0.15
+
+
+def test_global_style_is_left_alone(draw):
+    before = dict(plt.rcParams)
+    draw("performance")
+    assert dict(plt.rcParams) == before

@@ -1,0 +1,91 @@
+"""What the README tells people to do works, as it is written there."""
+
+import re
+import shutil
+import sys
+
+import pytest
+
+from conftest import ROOT, Paper, small_rows
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.S)
+
+
+def block(language: str, start: str) -> str:
+    (found,) = (text for kind, text in BLOCKS if kind == language and start in text)
+    return found
+
+
+def test_it_is_short_and_shows_the_paper():
+    assert len(README.splitlines()) < 150
+    assert (ROOT / ".github/pages.png").exists()
+
+
+def test_every_file_it_names_exists():
+    for name in re.findall(
+        r"`((?:pycode/|tests/)?[\w.]+\.(?:py|tex|txt|bib|json|mplstyle))`", README
+    ):
+        places = (ROOT / name, ROOT / "pycode" / name)
+        assert name == "rows.csv" or any(place.exists() for place in places), name
+
+
+def test_commands_are_targets():
+    targets = re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), flags=re.M)
+    used = re.findall(r"`?make (\w+)`", README) + re.findall(r"^make (\w+)$", README, flags=re.M)
+    assert set(used) <= set(targets)
+    assert "make\n" in block("sh", "clone")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Paper:
+    """The repository with all of the README's edits made, and the data of a table."""
+    paper = Paper(ROOT).copy(tmp_path_factory.mktemp("own") / "paper")
+    for name in ("tests", ".github"):
+        shutil.copytree(ROOT / name, paper.folder / name)
+    for name in ("pyproject.toml", "README.md", "Makefile"):
+        shutil.copy(ROOT / name, paper.folder)
+    (paper.folder / "tests/test_reference.py").unlink()
+    rows = small_rows().replace(",kind\n", ",label\n")
+    (paper.folder / "rows.csv").write_text(rows + "".join(rows.splitlines(True)[1:]))
+
+    call = re.search(r"synthetic = data\.synthetic\(.*?\)\n", paper.read("paper.tex"), flags=re.S)
+    assert call
+    paper.edit("paper.tex", call[0], block("python", "read_table"))
+    paper.edit("paper.tex", r"\title{Neural Networks", r"\title{Our Networks")
+    paper.edit("paper.tex", "pdftitle={Neural Networks", "pdftitle={Our Networks")
+    paper.edit("paper.tex", "\n  First Author\\thanks", "\n  Ada L.\\thanks")
+    paper.edit("pycode/models.py", '        "SVM"', block("python", "nearest") + '        "SVM"')
+    forest = "from sklearn.neural_network"
+    imported = re.search(r"`(from sklearn.neighbors .*?)`", README)
+    assert imported
+    paper.edit("pycode/models.py", forest, f"{imported[1]}\n{forest}")
+    source = paper.folder / "pycode/figures.py"
+    with source.open("a", encoding="utf-8") as file:
+        file.write("\n\n" + block("python", "summary"))
+    paper.edit(
+        "paper.tex",
+        r"\section{Discussion}",
+        block("latex", "begin{figure}") + block("latex", "synthetic.gap") + r"\section{Discussion}",
+    )
+    build = paper.build()
+    assert build.code == 0, build.output
+    return paper
+
+
+def test_each_edit_is_in_the_paper(own):
+    text = " ".join(own.pages())
+    assert "Our Networks" in text
+    assert "Ada L." in text
+    assert text.count("nearest") >= 3
+    assert (own.folder / "figures/summary.pdf").exists()
+    gap = re.search(r"resultvalue\{synthetic\.gap\}\{-?([\d.]+)\}", own.read("results.tex"))
+    assert gap
+    assert f"differ by {gap[1]}" in text.replace("\N{MINUS SIGN}", "")
+
+
+def test_the_suite_passes_with_other_data(own):
+    tests = ("test_document.py", "test_figures.py", "test_evaluation.py", "test_data.py")
+    options = ("-q", "-n", "0", "-p", "no:cacheprovider")
+    done = own.run(sys.executable, "-m", "pytest", *options, *(f"tests/{name}" for name in tests))
+    assert done.code == 0, done.output[-3000:]

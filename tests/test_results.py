@@ -1,0 +1,125 @@
+"""The record keeps what the run found, under names, and nothing else."""
+
+import json
+import math
+import sys
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from pycode import results
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run that has begun, with a stand-in for PythonTeX's object, in an empty folder."""
+    (tmp_path / "pycode").mkdir()
+    (tmp_path / "pycode/a.py").write_text("A = 1\n")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    for name in ("_values", "_printed", "_read"):
+        monkeypatch.setattr(results, name, {})
+    monkeypatch.setattr(results, "_written", set())
+    monkeypatch.setattr(sys, "addaudithook", lambda hook: None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    pytex = SimpleNamespace(
+        line="1", cleanup=lambda: None, dependencies=[], add_dependencies=lambda *paths: None
+    )
+    results.begin(pytex)
+    return SimpleNamespace(folder=tmp_path, pytex=pytex)
+
+
+def recorded(run) -> dict:
+    run.pytex.cleanup()
+    return json.loads((run.folder / "results.json").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Inner:
+    accuracy: float
+    by: ClassVar[str] = "inner"
+    digits: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class Outer:
+    counts: tuple[int, ...]
+    inner: Inner
+    array: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    estimator: object = None
+
+
+def test_everything_with_a_name_is_recorded_and_arrays_are_not(run):
+    results.record("x", {"Random Forest": Outer((3, 4), Inner(0.25)), "k-NN (5)": 1})
+    entries = recorded(run)
+    environment = entries.pop("environment")
+    assert environment["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert entries == {
+        "x.k_nn_5": {"value": 1, "by": "paper.tex"},
+        "x.random_forest.counts.1": {"value": 3, "by": "paper.tex"},
+        "x.random_forest.counts.2": {"value": 4, "by": "paper.tex"},
+        "x.random_forest.inner.accuracy": {"value": 0.25, "by": "inner"},
+    }
+    assert list(entries) == sorted(entries)
+    assert r"\resultvalue{x.random_forest.inner.accuracy}{0.2}" in tex_file(run)
+
+
+def tex_file(run) -> str:
+    return (run.folder / "results.tex").read_text(encoding="utf-8")
+
+
+def test_values_are_unrounded_in_json_and_rounded_for_the_paper(run):
+    results.record("third", np.float64(1 / 3))
+    results.record("name", "a_b & c")
+    assert recorded(run)["third"]["value"] == 1 / 3
+    assert r"\resultvalue{third}{0.3333}" in tex_file(run)
+    assert r"\resultvalue{name}{a\_b \& c}" in tex_file(run)
+
+
+def test_state_is_incomplete_until_the_end(run):
+    results.record("x", 1)
+    assert r"\resultstate{incomplete}{}" in tex_file(run)
+    assert "resultvalue" not in tex_file(run)
+    assert not (run.folder / "results.json").exists()
+    run.pytex.cleanup()
+    assert r"\resultstate{complete}{}" in tex_file(run)
+
+
+def test_a_second_value_for_a_key_is_refused_but_the_same_is_none(run):
+    results.record("x", 1)
+    results.record("x", 1)
+    with pytest.raises(ValueError, match="x is recorded twice, as 1 and as 2"):
+        results.record("x", 2)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, {"a": np.nan}, [1.0, np.inf]])
+def test_what_is_not_finite_is_refused(run, value):
+    with pytest.raises(ValueError, match="not a result"):
+        results.record("x", value)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a%", "a{", "a#1", "ä", "a\\b", "a~", "a_b.c\n"])
+def test_key_that_latex_cannot_read_is_refused(run, key):
+    with pytest.raises(ValueError, match="is no key"):
+        results.record(key, 1)
+
+
+def test_recording_before_the_run_has_begun_is_refused(run, monkeypatch):
+    monkeypatch.setattr(results, "_read", {})
+    with pytest.raises(RuntimeError, match=r"call results.begin\(pytex\)"):
+        results.record("x", 1)
+
+
+def test_near_names(run):
+    results.record("data", {"svm": {"test": 1, "train": 2}, "mlp": {"test": 3}})
+    run.pytex.cleanup()
+    assert results.near("data.smv.test")[0] == "data.svm.test"
+    assert results.near("nothing like it") == []
+
+
+def test_digests_of_what_was_read(run):
+    run.pytex.cleanup()
+    assert "% read 7bbbfe52a8d9ae51b30ea0a7a3a3de53 pycode/a.py" not in tex_file(run)
+    assert "pycode/a.py" in tex_file(run)
