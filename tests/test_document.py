@@ -133,8 +133,7 @@ def test_sentences_stand_on_lines_of_their_own(source: str) -> None:
 
 
 def test_figures_have_alternative_text(shipped: Paper) -> None:
-    output = "".join(
-        path.read_text() for path in (shipped.folder / "pythontex-files-paper").glob("*.stdout")
-    )
+    made = (shipped.folder / "pythontex-files-paper").glob("*")
+    output = "".join(path.read_text() for path in made if path.suffix in {".stdout", ".pytxmcr"})
     included = re.findall(r"includegraphics\*?\[alt=\{[^}]{30,}", output)
     assert len(included) == len(re.findall(r"\\label\{fig:", shipped.read("paper.tex")))

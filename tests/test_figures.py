@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pypdf
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from pycode import evaluation, figures
@@ -45,6 +46,8 @@ def draw(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(figures.plt, "close", kept.append)
 
+    images = np.arange(32.0).reshape(2, 4, 4)
+
     def drawn(name: str):
         command = {
             "performance": lambda: figures.performance(
@@ -52,7 +55,7 @@ def draw(tmp_path, monkeypatch):
             ),
             "behaviour": lambda: figures.behaviour(SCORES, IMPORTANCES, CONFIDENCE, width=WIDTH),
             "mistakes": lambda: figures.mistakes(
-                np.arange(32.0).reshape(2, 4, 4), [0, 2], [1, 0], CLASSES, width=WIDTH
+                images, np.array([0, 2]), np.array([1, 0]), CLASSES, width=WIDTH
             ),
         }[name]()
         return kept[-1], command, tmp_path / f"figures/{name}.pdf"
@@ -99,8 +102,8 @@ def _assert_readable(fig) -> None:
     page = fig.bbox
     for text, box in boxes:
         assert text.get_size() >= 7, text
-        assert page.x0 <= box.x0 and box.x1 <= page.x1, text
-        assert page.y0 <= box.y0 and box.y1 <= page.y1, text
+        assert page.x0 <= box.x0 < box.x1 <= page.x1, text
+        assert page.y0 <= box.y0 < box.y1 <= page.y1, text
     for (one, a), (two, b) in combinations(boxes, 2):
         assert not a.shrunk(0.9, 0.9).overlaps(b.shrunk(0.9, 0.9)), (one, two)
 
@@ -170,7 +173,9 @@ def test_no_mistakes_are_no_figure():
 @pytest.mark.parametrize("name", NAMES)
 def test_command_includes_the_file_with_a_text_from_the_data(draw, name):
     _, command, pdf = draw(name)
-    alt, path = re.fullmatch(r"\\includegraphics\[alt=\{(.*)\}\]\{(.*)\}", command).groups()
+    included = re.fullmatch(r"\\includegraphics\[alt=\{(.*)\}\]\{(.*)\}", command)
+    assert included
+    alt, path = included.groups()
     assert path == f"figures/{name}.pdf"
     assert pdf.exists()
     for part in {
@@ -195,7 +200,7 @@ def test_the_same_data_give_the_same_file(draw, name):
 def test_colours_differ_for_the_colour_blind_and_in_grey():
     with plt.style.context(figures.STYLE):
         colours = figures._colours(3)
-    rgb = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in colours])
+    rgb = np.array([to_rgb(colour) for colour in colours])
     # Deuteranopia and protanopia, Machado et al. (2009), severity 1; and luminance.
     deuteranopia = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
     protanopia = np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]])

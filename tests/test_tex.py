@@ -40,7 +40,7 @@ def test_what_is_not_finite_is_refused(value):
     for form in (tex.decimal, tex.num):
         with pytest.raises(ValueError, match="not a result"):
             form(value)
-    with pytest.raises(ValueError, match="not a result|cannot be negative"):
+    with pytest.raises(ValueError, match=r"not a result|cannot be negative"):
         tex.pm(0.5, value)
 
 
