@@ -13,7 +13,7 @@ set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
 # TeX cuts its messages at 79 characters otherwise.
 @ENV{'max_print_line', 'error_line', 'half_error_line'} = (1000, 254, 238);
 
-# The blocks run under the first python3 on PATH.
+# The blocks run under the first python on PATH.
 $ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
 # With an output directory the blocks run there, and still import pycode.
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
@@ -84,8 +84,7 @@ sub run_pythontex {
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
-        open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always,
-            '--interpreter', 'python:python3', $job;
+        open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
         while (<$pipe>) { print; push @output, $_ }
         $code = close $pipe ? 0 : 1;
         last if $code;
@@ -113,6 +112,8 @@ sub write_failure {
     my $output   = join('', @_) =~ s/\n-{20,}\n.*//sr;
     my $line     = $output =~ /error on line (\d+)/ ? "paper.tex:$1: " : '';
     my ($reason) = grep { /\S/ } reverse split /\n/, $output;
+    # What PythonTeX says then is about Windows.
+    $reason = 'there is no python on PATH: run make' if $output =~ m{cmd /C};
     my @source   = $output =~ m{(pycode/\w+\.py)", line (\d+)}g;
     my $failure  = $line . ($reason =~ s/^\s+//r) . (@source ? " ($source[-2]:$source[-1])" : '');
     # As LaTeX can set it: no backslash but in front of what needs one, and only ASCII.

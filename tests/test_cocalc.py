@@ -65,7 +65,7 @@ def test_failure_is_in_the_pages_and_in_the_margin(small, built_small, directive
 
 
 def test_edits_of_pycode_and_data_arrive(small):
-    small.edit("pycode/models.py", '"""The models', 'MARK = 5\n"""The models')
+    small.edit("pycode/models.py", '"""The models that', 'MARK = 5\n"""The models that')
     small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")
     cocalc(small, directive=True, forced=False)
     assert "0, 5, 0, 0]" in small.pages()[0]
