@@ -75,7 +75,9 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     >>> pm(0.6967, 0.0223)
     '\\num{0.6967 +- 0.0223}'
     """
-    return TeX(rf"\num{{{_pm(mean, sd, digits)}}}")
+    if sd < 0:
+        raise ValueError(f"a standard deviation cannot be negative, as {sd} is")
+    return TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
 
 
 def setting(value: object) -> TeX:
@@ -101,9 +103,8 @@ def series(items: Iterable[object]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4) -> str:
     """A whole booktabs `tabular` with a line for each row.
 
-    Strings are set as text, numbers in siunitx columns aligned at the decimal
-    marker, and pairs as mean and standard deviation; the first row decides which
-    of these a column is.  Raises ValueError for rows of another length than the header.
+    Strings are set as text, numbers in siunitx columns aligned at the decimal marker, and
+    pairs as mean and standard deviation; the first row decides which of these a column is.  Raises ValueError for rows of another length than the header.
     """
     rows = [list(row) for row in rows]
     for row in rows:
@@ -126,17 +127,11 @@ def _line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _pm(mean: float, sd: float, digits: int) -> str:
-    if sd < 0:
-        raise ValueError(f"a standard deviation cannot be negative, as {sd} is")
-    return f"{decimal(mean, digits)} +- {decimal(sd, digits)}"
-
-
 def _cell(cell: Cell, digits: int) -> str:
     if isinstance(cell, str):
         return text(cell)
     if isinstance(cell, tuple):
-        return _pm(*cell, digits)
+        return pm(*cell, digits)
     return decimal(cell, digits)
 
 
@@ -144,14 +139,11 @@ def _column(cells: Sequence[Cell], digits: int) -> str:
     """The column type that holds every one of the cells."""
     if isinstance(cells[0], str):
         return "l"
-    shown = [_cell(cell, digits).split(" +- ") for cell in cells]
-    formats = [_table_format(part) for part in zip(*shown, strict=True)]
-    return f"S[table-format={' +- '.join(formats)}]"
-
-
-def _table_format(numbers: Sequence[str]) -> str:
-    sign = "-" if any(number.startswith("-") for number in numbers) else ""
-    parts = [number.lstrip("-").partition(".") for number in numbers]
+    if isinstance(cells[0], tuple):
+        return "c"
+    shown = [_cell(cell, digits) for cell in cells]
+    sign = "-" if any(number.startswith("-") for number in shown) else ""
+    parts = [number.lstrip("-").partition(".") for number in shown]
     whole = max(len(before) for before, _, _ in parts)
     decimals = max(len(after) for _, _, after in parts)
-    return f"{sign}{whole}.{decimals}"
+    return f"S[table-format={sign}{whole}.{decimals}]"

@@ -81,13 +81,12 @@ def test_table_whole():
     rows = [["a_b", 12, -0.5, (0.25, 0.125)], ["c", 3, 10.25, (0.5, 0.0)]]
     assert tex.table(["model", "n", "x", "CV"], rows, digits=2) == "\n".join(
         [
-            r"\begin{tabular}{@{}lS[table-format=2.0]S[table-format=-2.2]"
-            r"S[table-format=1.2 +- 1.2]@{}}",
+            r"\begin{tabular}{@{}lS[table-format=2.0]S[table-format=-2.2]c@{}}",
             r"\toprule",
             r"{model} & {n} & {x} & {CV} \\",
             r"\midrule",
-            r"a\_b & 12 & -0.50 & 0.25 +- 0.12 \\",
-            r"c & 3 & 10.25 & 0.50 +- 0.00 \\",
+            r"a\_b & 12 & -0.50 & \num{0.25 +- 0.12} \\",
+            r"c & 3 & 10.25 & \num{0.50 +- 0.00} \\",
             r"\bottomrule",
             r"\end{tabular}",
         ]
