@@ -8,6 +8,7 @@ use File::Path 'rmtree';
 my $root = getcwd();
 @default_files = ('paper.tex');
 $pdf_mode      = 1;    # pdfLaTeX, which arXiv wants; -pdfxe and -pdflua work too
+$force_mode    = 1;    # a LaTeX error may be an old result's, which the next run mends
 $bibtex_use    = 2;    # references.bib is here, so paper.bbl can be made again: -c removes it
 set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
 # TeX cuts its messages at 79 characters otherwise.
@@ -19,7 +20,7 @@ $ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
 # Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
-rmtree("$root/pycode/__pycache__");
+rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);
 # No block may wait for a window to be closed.
 $ENV{MPLBACKEND} = 'Agg';
 
@@ -31,31 +32,35 @@ $extra_rule_spec{'pythontex'} = [
 ];
 push @generated_exts, 'pytxcode', 'synctex.gz', 'synctex(busy)';
 
-# latexmk does not see a deleted figure, what kept the last run from its end (a missing package,
-# say, that is there now), or a second edit within a second: then everything is made again.
+# latexmk does not see a figure deleted or replaced, what kept the last run from its end (a
+# missing package, say, that is there now), or a second edit within a second: then everything
+# is made again.
 $go_mode = 1 if outdated(run_record());
 
-# What results.tex says of the run that wrote it: its state, its folder, what it read and wrote.
+# What results.tex says of the run that wrote it: how it ended, in which folder it ran, and the
+# files it read and wrote with their digests.
 sub run_record {
-    my %run = (state => 'missing', folder => '', read => {}, wrote => []);
-    open my $record, '<', "$root/results.tex" or return %run;
-    while (<$record>) {
-        $run{state}         = $1 if /^\\resultstate\{(\w+)\}/;
-        $run{failure}       = $1 if /^% failure (.*)/;
-        $run{folder}        = $1 if /^% in (.*)/;
-        $run{read}{$2}      = $1 if /^% read (\w*) (.*)/;
-        push @{$run{wrote}}, $1  if /^% wrote (.*)/;
+    my %run = (state => 'missing', folder => '', files => {}, read => []);
+    my @lines = read_lines("$root/results.tex");
+    return %run unless @lines && $lines[-1] eq "% end\n";
+    for (@lines) {
+        $run{state}     = $1 if /^\\resultstate\{(\w+)\}/;
+        $run{failure}   = $1 if /^% failure (.*)/;
+        $run{folder}    = $1 if /^% in (.*)/;
+        $run{files}{$2} = $1 if /^% (?:read|wrote) (\w*) (.*)/;
+        push @{$run{read}}, $1 if /^% read \w* (.*)/;
     }
     return %run;
 }
 
-# Whether a run did not end well, or the files it wrote or read are not as it left them.
+# Whether a run did not end well, or its files are not as it left them.
 sub outdated {
     my %run = @_;
     return $run{state} ne 'complete'
-        || grep({ !-e } "$root/results.json", @{$run{wrote}})
-        || grep({ digest($_) ne $run{read}{$_} } keys %{$run{read}});
+        || grep { digest($_) ne $run{files}{$_} } keys %{$run{files}};
 }
+
+sub read_lines { open my $file, '<', shift or return; return <$file> }
 
 sub saved { return (stat shift)[9] // 0 }
 
@@ -64,16 +69,19 @@ sub digest {
     return Digest::MD5->new->addfile($file)->hexdigest;
 }
 
+my $postponed;
+
 sub run_pythontex {
-    my ($code, @output) = (0);
     my $job = "$aux_dir1$root_filename";
-    if (saved($texfile_name) > saved("$job.pytxcode")) {
+    if (!$postponed && saved($texfile_name) > saved("$job.pytxcode")) {
         # The blocks may have changed: LaTeX first, and then this again.
         rdb_one_rule($current_primary, sub { $$Pout_of_date = 1 });
-        delete $$PHsource{"$job.pytxcode"};
-        rdb_ensure_file($rule, "$job.pytxcode", undef, 1);
-        return 0;
+        run_again("$job.pytxcode");
+        return !($postponed = 1);
     }
+    $postponed = 0;
+
+    my ($code, @output) = (0);
     # PythonTeX knows when a block has changed, but not all the files behind it, and it
     # must not be left with the old ones if someone saves a file during a long run.
     for my $attempt (1 .. 3) {
@@ -81,6 +89,7 @@ sub run_pythontex {
         my @always = ('--rerun=always')
             x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
         last if $attempt > 1 && !@always;
+        unlink "$root/results.tex" if $run{state} ne 'complete';    # it tells of another failure
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
@@ -89,38 +98,53 @@ sub run_pythontex {
         $code = close $pipe ? 0 : 1;
         last if $code;
     }
-    # Without a run that begins, results.tex would be that of an earlier one.
-    if (!$code && !grep { /\bbegin\(pytex\)/ } read_lines("$job.pytxcode")) {
-        ($code, @output) = (1, 'no block of paper.tex calls results.begin(pytex)');
-        write_failure(@output);
-    }
+    my $refusal = refusal(read_lines("$job.pytxcode"));
     my %run = run_record();
-    rdb_ensure_file($rule, $_) for keys %{$run{read}};
-    return 0 unless $code || $run{state} ne 'complete';
+    rdb_ensure_file($rule, $_) for @{$run{read}};
+    return 0 unless $code || $refusal || $run{state} ne 'complete';
 
-    write_failure(@output) if $run{state} ne 'failed';
-    # Go on to LaTeX, so that the PDF says what happened; latexmk's exit status still does.
-    $force_mode = 1;
+    # PythonTeX leaves old values if it does not reach its own end.
+    rmtree("${aux_dir1}pythontex-files-$root_filename") unless grep { /^PythonTeX: / } @output;
+    write_failure($refusal // join '', @output) if $refusal || $run{state} ne 'failed';
+    run_again("$job.pytxcode");
     return 1;
 }
 
-sub read_lines { open my $file, '<', shift or return; return <$file> }
+# Lets latexmk run PythonTeX at the next opportunity, as if its source had changed.
+sub run_again {
+    my ($source) = @_;
+    delete $$PHsource{$source};
+    rdb_ensure_file($rule, $source, undef, 1);
+}
+
+# What of the blocks would not be followed, and so could show old values.
+sub refusal {
+    my @code = @_;
+    return 'no block of paper.tex calls results.begin(pytex)'
+        unless grep { /\bbegin\(pytex\)/ } @code;
+    my %sessions = map { /^=>PYTHONTEX#(\w+#\w+)#.*#(\d+)#$/ ? ($1 => $2) : () } @code;
+    return undef if keys %sessions < 2;
+    my ($other) = sort grep { $_ ne 'py#default' } keys %sessions;
+    return "paper.tex:$sessions{$other}: all blocks run in one session, but here is $other";
+}
 
 # Marks the paper as failed where the run could not do so itself: Python or PythonTeX is
 # missing, pycode cannot be imported, a block is no Python.
 sub write_failure {
-    my $output   = join('', @_) =~ s/\n-{20,}\n.*//sr;
+    my ($output) = @_;
+    $output =~ s/\n-{20,}\n.*//s;
     my $line     = $output =~ /error on line (\d+)/ ? "paper.tex:$1: " : '';
     my ($reason) = grep { /\S/ } reverse split /\n/, $output;
     # What PythonTeX says then is about Windows.
     $reason = 'there is no python on PATH: run make' if $output =~ m{cmd /C};
+    $reason = 'the run ended before its last block' if $reason =~ /^This is PythonTeX|delims/;
     my @source   = $output =~ m{(pycode/\w+\.py)", line (\d+)}g;
     my $failure  = $line . ($reason =~ s/^\s+//r) . (@source ? " ($source[-2]:$source[-1])" : '');
     # As LaTeX can set it: no backslash but in front of what needs one, and only ASCII.
     my $shown = $failure =~ s/[\\~^]/ /gr =~ s/([&%\$#_{}])/\\$1/gr =~ s/[^ -~]/?/gr;
     $shown =~ s{/}{/\\allowbreak{}}g;
     open my $record, '>', "$root/results.tex" or return;
-    print $record "\\resultstate{failed}{$shown}\n% failure $failure\n";
+    print $record "\\resultstate{failed}{$shown}\n% failure $failure\n% end\n";
     close $record;
 }
 

@@ -33,6 +33,7 @@ _values: dict[str, dict[str, Any]] = {}
 _printed: dict[str, str] = {}
 _read: dict[str, str] = {}  # path: digest of what was read
 _written: set[str] = set()
+_folder = ""  # where PythonTeX runs: the paper's, or the output directory
 
 
 def begin(pytex: Any) -> None:
@@ -42,10 +43,17 @@ def begin(pytex: Any) -> None:
     ends well results.tex says that the run is incomplete, so that nothing of an
     earlier run can be printed.
     """
+    global _folder
+    job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
+    if job != "paper":
+        raise RuntimeError(f"results.tex is that of paper.tex: {job}.tex needs a folder of its own")
+    _folder = os.getcwd()
+    os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
     for path in (ROOT / "pycode").iterdir():
         if path.suffix in {".py", ".mplstyle"}:
             _note_read(path)
+    _note_modules()
     sys.addaudithook(_audit)
 
     def failed(
@@ -61,6 +69,7 @@ def begin(pytex: Any) -> None:
     cleanup = pytex.cleanup
 
     def complete() -> None:
+        _note_modules()
         _write_json()
         _write_tex("complete")
         pytex.add_dependencies(*(str(ROOT / path) for path in _read if _read[path]))
@@ -78,25 +87,35 @@ def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> N
     are no results and are left out.  A dataclass may say `by` which function it comes from
     and with how many `digits` it is printed.
 
-    Raises ValueError for NaN, for a key that has another value already and for one that is
-    not of ASCII letters, digits and `_.+-`; RuntimeError before the run has begun.
+    Raises TypeError for what cannot be recorded, ValueError for NaN, for a key that has
+    another value already and for one that is not of ASCII letters, digits and `_.+-`;
+    RuntimeError before the run has begun.
     """
     if not _read:
         raise RuntimeError("call results.begin(pytex) in the first block of paper.tex")
+    if not _is_result(value):
+        raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
     if is_dataclass(value):
         by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
         value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         for name, item in value.items():
-            record(f"{key}.{_slug(name)}", item, by=by, digits=digits)
+            if _is_result(item):
+                record(f"{key}.{_slug(name)}", item, by=by, digits=digits)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for position, item in enumerate(value, start=1):
             record(f"{key}.{position}", item, by=by, digits=digits)
     elif isinstance(value, str):
         _add(key, value, by, tex.text(value))
-    elif isinstance(value, Real):
+    else:
         number = int(value) if isinstance(value, Integral) else float(value)  # numpy's, too
         _add(key, number, by, tex.decimal(number, digits))
+
+
+def _is_result(value: Any) -> bool:
+    if isinstance(value, (bool, bytes)):
+        return False
+    return is_dataclass(value) or isinstance(value, (Real, str, Mapping, Sequence))
 
 
 def near(key: str) -> list[str]:
@@ -106,7 +125,7 @@ def near(key: str) -> list[str]:
 
 
 def _add(key: str, value: Any, by: str, printed: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.+-]+", key):
+    if not re.fullmatch(r"[\w+-]+(\.[\w+-]+)*", key, re.ASCII):
         raise ValueError(f"{key!r} is no key that LaTeX can read: use letters, digits and _.+-")
     entry = {"value": value, "by": by}
     if _values.setdefault(key, entry) != entry:
@@ -126,10 +145,10 @@ def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
     frames = traceback.extract_tb(trace)
     line = int(pytex.line)
     if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
-        # pytex.line is the block's first line, which stands two after this call.
+        # PythonTeX's script says which line a block starts on, then has it, two below a call.
         lines = Path(script).read_text(encoding="utf-8").splitlines()[: reached[-1]]
-        before = max(n for n, text in enumerate(lines) if text.strip() == "pytex.before()")
-        line += len(lines) - before - 3
+        line = int(re.findall(r"^pytex\.line = '(\d+)'", "\n".join(lines), re.MULTILINE)[-1])
+        line += len(lines) - 3 - max(n for n, text in enumerate(lines) if text == "pytex.before()")
     folder = f"{ROOT / 'pycode'}{os.sep}"
     inner = [frame for frame in frames if frame.filename.startswith(folder)]
     return line, f" ({_name(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
@@ -138,19 +157,28 @@ def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Notes the files that Python opens or renames (see sys.addaudithook)."""
     if event == "open" and isinstance(arguments[0], (str, bytes)):
-        path, mode, _ = arguments
-        if mode and set(mode) & set("wxa+"):
+        path, mode, flags = arguments
+        if set(mode or "") & set("wxa+") or flags & (os.O_WRONLY | os.O_RDWR):
             _note_written(os.fsdecode(path))
-        elif mode:
+        else:
             _note_read(Path(os.fsdecode(path)))
     elif event == "os.rename":
         _note_written(os.fsdecode(arguments[1]))
+
+
+def _note_modules() -> None:
+    """Notes the paper's own modules, which Python may have read before or as bytecode."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.startswith(f"{ROOT}{os.sep}"):
+            _note_read(Path(file))
 
 
 def _note_written(path: str) -> None:
     path = os.path.abspath(path)
     if path.startswith(f"{ROOT}{os.sep}") and not _internal(path):
         _written.add(_name(path))
+        _read.pop(_name(path), None)  # what is read and then written is no input
 
 
 def _note_read(path: Path) -> None:
@@ -158,27 +186,32 @@ def _note_read(path: Path) -> None:
     if name in _read or name in _written or _internal(os.path.abspath(path)):
         return
     _read[name] = ""  # first, since reading it here comes back to this function
-    with suppress(OSError):  # whoever opens it will say so
-        _read[name] = hashlib.md5(path.read_bytes()).hexdigest()
+    _read[name] = _digest(path)
 
 
 def _name(path: str | Path) -> str:
     """The path as latexmk, which runs in the paper's folder, finds it."""
-    path = os.path.abspath(path)
-    return os.path.relpath(path, ROOT) if path.startswith(f"{ROOT}{os.sep}") else path
+    return os.path.relpath(os.path.abspath(path), ROOT)
+
+
+def _digest(path: Path) -> str:
+    with suppress(OSError):  # whoever opens it will say so
+        return hashlib.md5(path.read_bytes()).hexdigest()
+    return ""
 
 
 def _internal(path: str) -> bool:
     """Whether a file belongs to Python, PythonTeX or the system, not to the study."""
-    parts = Path(path).parts
-    if any(part.startswith((".", "pythontex-files-", "__pycache__")) for part in parts):
-        return True
-    if Path(path).name in {"results.tex", "results.json"}:
-        return True
+    if path.startswith(f"{ROOT}{os.sep}"):
+        parts = Path(path).relative_to(ROOT).parts
+        made = ("pythontex-files-", "__pycache__", ".results.")
+        return parts[0] in {".venv", ".git", "results.tex", "results.json"} or any(
+            part.startswith(made) for part in parts
+        )
     system = ["/proc", "/dev", "/sys", "/usr", "/etc", tempfile.gettempdir(), sys.prefix]
-    system += [sys.base_prefix, *(entry for entry in sys.path if Path(entry) != ROOT)]
-    inside = path.startswith(f"{ROOT}{os.sep}")
-    return not inside and any(path.startswith(f"{entry}{os.sep}") for entry in system if entry)
+    system += [sys.base_prefix, *sys.path]
+    hidden = any(part.startswith(".") for part in Path(path).parts)  # caches and settings
+    return hidden or any(path.startswith(f"{entry}{os.sep}") for entry in system if entry)
 
 
 def _environment() -> dict[str, str]:
@@ -196,16 +229,20 @@ def _write_tex(state: str, failure: str = "") -> None:
     failure = " ".join(failure.split())
     # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
     shown = tex.text(failure.encode("ascii", "replace").decode())
-    shown = shown.replace("/", r"/\allowbreak{}")
+    shown = shown[:400].replace("/", r"/\allowbreak{}")
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
         rf"\resultstate{{{state}}}{{{shown}}}",
         f"% failure {failure}",
         *(rf"\resultvalue{{{key}}}{{{_printed[key]}}}" for key in sorted(_printed)),
-        f"% in {os.getcwd()}",
+        f"% in {_folder}",
         *(f"% read {digest} {path}" for path, digest in sorted(_read.items())),
-        *(f"% wrote {path}" for path in sorted(_written) if (ROOT / path).exists()),
     ]
+    if state == "complete":
+        written = sorted(path for path in _written if (ROOT / path).exists())
+        written.append("results.json")
+        lines += [f"% wrote {_digest(ROOT / path)} {path}" for path in written]
+    lines.append("% end")
     _replace(ROOT / "results.tex", "\n".join(lines) + "\n")
 
 

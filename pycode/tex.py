@@ -104,7 +104,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4
     """A whole booktabs `tabular` with a line for each row.
 
     Strings are set as text, numbers in siunitx columns aligned at the decimal marker, and
-    pairs as mean and standard deviation; the first row decides which of these a column is.  Raises ValueError for rows of another length than the header.
+    pairs as mean and standard deviation; the first row decides which of these a column is.
+    Raises ValueError for rows of another length than the header.
     """
     rows = [list(row) for row in rows]
     for row in rows:

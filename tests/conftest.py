@@ -92,6 +92,16 @@ def environment(**more: str) -> dict[str, str]:
     return {**env, "PATH": ":".join(path), **more}
 
 
+def path_without(folder: Path, *missing: str) -> str:
+    """A PATH with all that is installed but the commands `missing`."""
+    folder.mkdir()
+    for place in environment()["PATH"].split(":"):
+        for tool in Path(place).glob("*") if Path(place).is_dir() else ():
+            if tool.name not in missing and not (folder / tool.name).exists():
+                (folder / tool.name).symlink_to(tool)
+    return str(folder)
+
+
 def small_rows() -> str:
     """A table of a hundred rows, four numbers and a class each, as CSV."""
     rng = np.random.default_rng(0)

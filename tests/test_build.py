@@ -92,6 +92,53 @@ def test_nothing_runs_when_nothing_has_changed(small: Paper) -> None:
     assert small.build().rules == []
 
 
+def test_new_result_used_in_the_same_edit(small: Paper) -> None:
+    small.edit("paper.tex", "images =", 'results.record("new", 42)\nimages =')
+    small.edit("paper.tex", "a word.", r"a word, \num{\result{new}} and \result{new}.")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "42 and 42." in small.pages()[0]
+    assert small.build().rules == []
+
+
+def test_paper_from_the_future(small: Paper, tmp_path: Path) -> None:
+    small.edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)")
+    os.utime(small.folder / "paper.tex", (4e9, 4e9))
+    assert small.build().code == 0
+    assert_like_cold(small, tmp_path / "cold")
+
+
+@pytest.mark.parametrize("place", ["import pycode\n", "images ="], ids=["before", "after"])
+@pytest.mark.parametrize("module", ["helper", "pycode.sub.helper"])
+def test_module_of_ones_own_is_followed(small: Paper, module: str, place: str) -> None:
+    path = small.folder / f"{module.replace('.', '/')}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('V = "alpha"\n')
+    small.run(str(small.folder / ".venv/bin/python"), "-c", f"import {module}")  # leaves bytecode
+    small.edit("paper.tex", place, f"import {module}\n{place}")
+    small.edit("paper.tex", "images =", f"print({module}.V)\nimages =")
+    assert small.build().code == 0
+    assert "alpha" in small.pages()[0]
+    path.write_text('V = "omega"\n')
+    assert small.build().code == 0
+    assert "omega" in small.pages()[0]
+
+
+@pytest.mark.parametrize("name", ["figures/mistakes.pdf", "results.json", "results.tex"])
+@pytest.mark.parametrize("contents", [b"", b"%PDF-1.4 of another paper"], ids=["empty", "other"])
+def test_replaced_output_is_made_again(small: Paper, tmp_path: Path, name: str, contents) -> None:
+    (small.folder / name).write_bytes(contents)
+    assert small.build().code == 0
+    assert_like_cold(small, tmp_path / "cold")
+
+
+def test_relative_path_in_a_block_is_the_papers(unbuilt: Paper) -> None:
+    (unbuilt.folder / "note.txt").write_text("alpha", encoding="utf-8")
+    unbuilt.edit("paper.tex", "images =", 'print(open("note.txt").read())\nimages =')
+    assert unbuilt.build("-outdir=build").code == 0
+    assert "alpha" in unbuilt.pages("build/paper.pdf")[0]
+
+
 def test_file_that_a_block_opens_is_followed(small: Paper) -> None:
     (small.folder / "note.txt").write_text("alpha", encoding="utf-8")
     small.edit("paper.tex", "images =", 'print(open("note.txt").read())\nimages =')

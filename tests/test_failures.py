@@ -1,10 +1,13 @@
 """A run that fails is loud: exit status, one message with the line, and marks on every page."""
 
-import os
+import json
+import re
 import shutil
 from pathlib import Path
 
-from conftest import ROOT, Build, Paper
+import pytest
+
+from conftest import ROOT, Build, Paper, path_without
 
 APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"  # what LaTeX makes of a straight one
 
@@ -164,25 +167,105 @@ def test_misspelt_result_in_a_number(small: Paper) -> None:
     assert "no result is called rows.logistic.tset; near it: rows.logistic.test" in build.output
 
 
-def test_missing_pythontex(small: Paper, tmp_path: Path) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for folder in os.environ["PATH"].split(":"):
-        for tool in Path(folder).glob("*") if Path(folder).is_dir() else ():
-            if "pythontex" not in tool.name and not (tools / tool.name).exists():
-                (tools / tool.name).symlink_to(tool)
+def test_missing_pythontex(small: Paper, built_small: Paper, tmp_path: Path) -> None:
     small.edit("paper.tex", "folds=3", "folds=4")
-    build = small.run("latexmk", PATH=str(tools))
+    build = small.run("latexmk", PATH=path_without(tmp_path / "bin", "pythontex"))
     assert build.code != 0
     assert "pythontex: not found" in build.output
     assert all("has not been completed" in page for page in small.pages())
+    small.edit("paper.tex", "folds=4", "folds=3")
+    assert_mended(small, built_small)
 
 
-def test_run_that_does_not_reach_its_end(small: Paper) -> None:
-    small.edit("paper.tex", "images =", "import os; os._exit(0)\nimages =")
-    build = small.build()
+def test_missing_python(small: Paper, tmp_path: Path) -> None:
+    (small.folder / ".venv").unlink()
+    small.edit("paper.tex", "folds=3", "folds=4")
+    build = small.run("latexmk", PATH=path_without(tmp_path / "bin", "python"))
     assert build.code != 0
-    assert all("has not been completed" in page for page in small.pages())
+    assert "there is no python on PATH: run make" in build.output
+    assert all("there is no python on PATH" in page for page in small.pages())
+
+
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "sys.exit(0)", "sys.exit(3)", "os.kill(os.getppid(), 9)"]
+)
+def test_run_that_does_not_reach_its_end(small: Paper, built_small: Paper, end: str) -> None:
+    rows = small.read("rows.csv")
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")
+    small.edit("paper.tex", "images =", f"import os, sys; {end}\nimages =")
+    assert_failed(small, small.build(), "the run ended before its last block")
+    small.edit("paper.tex", f"import os, sys; {end}\nimages =", "images =")
+    (small.folder / "rows.csv").write_text(rows, encoding="utf-8")
+    assert_mended(small, built_small)
+
+
+def test_second_failure_is_not_taken_for_the_first(small: Paper) -> None:
+    small.edit("paper.tex", "images =", "1 / 0\nimages =")
+    assert small.build().code != 0
+    small.edit("paper.tex", "1 / 0\nimages =", "images =")
+    small.edit("pycode/data.py", "import csv\n", "import csv\nimport = 1\n")
+    assert_failed(small, small.build(), "SyntaxError", "pycode/data.py:4")
+    assert "ZeroDivisionError" not in small.build().output
+
+
+def test_exception_in_a_function_of_another_block(small: Paper) -> None:
+    small.edit("paper.tex", "split = data", "def fail():\n    1 / 0\nsplit = data")
+    small.edit("paper.tex", "images =", "fail()\nimages =")
+    line = line_of(small, "1 / 0")
+    assert_failed(small, small.build(), f"paper.tex:{line}: ZeroDivisionError", shown="0.")
+
+
+def test_second_session_is_refused(small: Paper, built_small: Paper) -> None:
+    other = "\\begin{pycode}[two]\nprint(2)\n\\end{pycode}\n"
+    small.edit("paper.tex", "The second page.", f"{other}The second page.")
+    line = line_of(small, "[two]")
+    assert_failed(small, small.build(), f"paper.tex:{line}: all blocks run in one session")
+    small.edit("paper.tex", other, "")
+    assert_mended(small, built_small)
+
+
+def test_second_document_is_refused(small: Paper, built_small: Paper) -> None:
+    (small.folder / "supplement.tex").write_text(
+        small.read("paper.tex").replace("folds=3", "folds=4")
+    )
+    build = small.build("supplement.tex")
+    assert build.code != 0
+    assert "supplement.tex needs a folder of its own" in build.output
+    assert all("has not been completed" in page for page in small.pages("supplement.pdf"))
+    assert_mended(small, built_small)
+
+
+def test_printed_latex_that_breaks_the_pass(small: Paper, built_small: Paper) -> None:
+    bad = 'print(r"\\undefinedcommand{")\nimages ='
+    small.edit("paper.tex", "images =", bad)
+    assert small.build().code != 0
+    small.edit("paper.tex", bad, "images =")
+    assert_mended(small, built_small)
+
+
+def test_contents_of_an_earlier_run_are_not_left(small: Paper) -> None:
+    small.edit(
+        "paper.tex",
+        "\\maketitle",
+        "\\maketitle\\tableofcontents\n\\section{At \\result{rows.logistic.test}}",
+    )
+    assert small.build().code == 0
+    assert small.pages()[0].count("At 0.") == 2
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    assert small.build().code != 0
+    assert "At 0." not in small.pages()[0]
+
+
+def test_latex_error_does_not_keep_old_results(small: Paper) -> None:
+    before = small.pages()[0]
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n8,8,8,8,even\n")
+    small.edit("paper.tex", "a word", "a word \\undefinedcommand")
+    assert small.build().code != 0
+    early = re.search(r"Small (0\.\d+)", small.pages()[0])
+    record = json.loads(small.read("results.json"))
+    assert early
+    assert float(early[1]) == pytest.approx(record["rows.logistic.test"]["value"], abs=5e-5)
+    assert early[0] not in before
 
 
 def test_paper_that_does_not_begin_a_run(small: Paper) -> None:

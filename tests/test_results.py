@@ -1,5 +1,6 @@
 """The record keeps what the run found, under names, and nothing else."""
 
+import hashlib
 import json
 import math
 import sys
@@ -19,6 +20,8 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "pycode").mkdir()
     (tmp_path / "pycode/a.py").write_text("A = 1\n")
     monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "pythontex-files-paper/py.py")])
+    monkeypatch.chdir(tmp_path)
     for name in ("_values", "_printed", "_read"):
         monkeypatch.setattr(results, name, {})
     monkeypatch.setattr(results, "_written", set())
@@ -94,13 +97,27 @@ def test_a_second_value_for_a_key_is_refused_but_the_same_is_none(run):
         results.record("x", 2)
 
 
+@pytest.mark.parametrize("value", [None, True, np.True_, b"x", 1j, {1, 2}, np.zeros(2)], ids=repr)
+def test_what_is_no_result_is_refused(run, value):
+    with pytest.raises(TypeError, match="x cannot be"):
+        results.record("x", value)
+
+
+def test_a_second_document_is_refused(run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pythontex-files-supplement/py.py"])
+    with pytest.raises(RuntimeError, match=r"supplement.tex needs a folder of its own"):
+        results.begin(run.pytex)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, {"a": np.nan}, [1.0, np.inf]])
 def test_what_is_not_finite_is_refused(run, value):
     with pytest.raises(ValueError, match="not a result"):
         results.record("x", value)
 
 
-@pytest.mark.parametrize("key", ["", "a b", "a%", "a{", "a#1", "ä", "a\\b", "a~", "a_b.c\n"])
+@pytest.mark.parametrize(
+    "key", ["", "a b", "a%", "a{", "a#1", "ä", "a\\b", "a~", "a_b.c\n", "a..b", "a."]
+)
 def test_key_that_latex_cannot_read_is_refused(run, key):
     with pytest.raises(ValueError, match="is no key"):
         results.record(key, 1)
@@ -119,7 +136,9 @@ def test_near_names(run):
     assert results.near("nothing like it") == []
 
 
-def test_digests_of_what_was_read(run):
+def test_digests_of_what_was_read_and_written(run):
     run.pytex.cleanup()
-    assert "% read 7bbbfe52a8d9ae51b30ea0a7a3a3de53 pycode/a.py" not in tex_file(run)
-    assert "pycode/a.py" in tex_file(run)
+    source = hashlib.md5((run.folder / "pycode/a.py").read_bytes()).hexdigest()
+    record = hashlib.md5((run.folder / "results.json").read_bytes()).hexdigest()
+    assert f"% read {source} pycode/a.py\n" in tex_file(run)
+    assert f"% wrote {record} results.json\n" in tex_file(run)

@@ -1,0 +1,78 @@
+"""make installs nothing that is here, and says at once what it may not install."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Paper, path_without
+
+PACKAGES = [line for line in (ROOT / "apt.txt").read_text().split("\n") if line and line[0] != "#"]
+
+
+@pytest.fixture
+def repository(unbuilt: Paper) -> Paper:
+    for name in ("Makefile", "apt.txt", "requirements.txt"):
+        shutil.copy2(ROOT / name, unbuilt.folder)
+    return unbuilt
+
+
+def test_with_everything_here_it_builds_and_then_has_nothing_to_do(repository: Paper):
+    first, second = repository.run("make"), repository.run("make")
+    assert (first.code, second.code) == (0, 0), first.output
+    assert "Missing:" not in first.output + second.output
+    assert first.rules.count("pythontex") == 1
+    assert second.rules == []
+    assert repository.run("make", "clean").code == 0
+    assert not (repository.folder / "paper.pdf").exists()
+
+
+def without_rights(folder: Path, *missing: str) -> str:
+    path = path_without(folder, "id", *missing)
+    (folder / "id").write_text("#!/bin/sh\necho 1000\n")
+    (folder / "id").chmod(0o755)
+    return path
+
+
+def test_without_rights_it_names_the_packages(repository: Paper, tmp_path: Path):
+    path = without_rights(tmp_path / "bin", "sudo", "latexmk", "pythontex")
+    build = repository.run("make", PATH=path)
+    assert build.code != 0
+    assert "Missing: latexmk pythontex" in build.output
+    assert "administrator for: apt-get install " + " ".join(PACKAGES) in build.output
+    assert build.rules == []
+
+
+def test_where_sudo_is_refused_it_names_the_packages(repository: Paper, tmp_path: Path):
+    path = without_rights(tmp_path / "bin", "sudo", "latexmk")
+    (tmp_path / "bin/sudo").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin/sudo").chmod(0o755)
+    build = repository.run("make", PATH=path)
+    assert build.code != 0
+    assert " ".join(PACKAGES) in build.output
+
+
+def test_on_another_system_it_says_so(repository: Paper, tmp_path: Path):
+    path = path_without(tmp_path / "bin", "apt-get", "bibtex")
+    build = repository.run("make", PATH=path)
+    assert build.code != 0
+    assert "Missing: bibtex" in build.output
+    assert "This is no Debian or Ubuntu: install what apt.txt lists" in build.output
+
+
+def test_one_file_lists_the_system_packages():
+    assert sorted(set(PACKAGES)) == PACKAGES
+    assert "apt.txt" in (ROOT / ".devcontainer/Dockerfile").read_text()
+    assert "make" in (ROOT / ".github/workflows/paper.yml").read_text()
+    for path in (".github/workflows/paper.yml", ".devcontainer/Dockerfile", "Makefile", ".ci/run"):
+        assert "texlive-" not in (ROOT / path).read_text(), path
+
+
+def test_pins_lie_in_the_ranges_and_are_exact():
+    pins = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-test.txt").read_text()
+    for line in pins.splitlines():
+        assert line.startswith("#") or "==" in line, line
+    named = (ROOT / "pyproject.toml").read_text()
+    for package in ("scikit-learn", "numpy", "scipy", "matplotlib", "seaborn", "fonttools"):
+        assert f'"{package}>=' in named
+        assert f"\n{package}==" in pins
