@@ -96,6 +96,7 @@ sub run_pythontex {
         open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
         while (<$pipe>) { print; push @output, $_ }
         $code = close $pipe ? 0 : 1;
+        push @output, "\nPythonTeX was killed: build again\n" if $? & 127;
         last if $code;
     }
     my $refusal = refusal(read_lines("$job.pytxcode"));
@@ -104,7 +105,8 @@ sub run_pythontex {
     return 0 unless $code || $refusal || $run{state} ne 'complete';
 
     # PythonTeX leaves old values if it does not reach its own end.
-    rmtree("${aux_dir1}pythontex-files-$root_filename") unless grep { /^PythonTeX: / } @output;
+    my $ended = grep { /^PythonTeX: / } @output;
+    rmtree("${aux_dir1}pythontex-files-$root_filename") if $refusal || !$ended;
     write_failure($refusal // join '', @output) if $refusal || $run{state} ne 'failed';
     run_again("$job.pytxcode");
     return 1;

@@ -18,20 +18,18 @@ def line_of(paper: Paper, text: str) -> int:
 
 
 def assert_failed(paper: Paper, build: Build, *message: str, shown: str = "?") -> None:
-    """Exit status, message and PDF of a failed build; a forced one says the same.
+    """Exit status, message and PDF of a failed build.
 
     `shown` is what an early result is replaced by, or its start.
     """
-    for attempt in (build, paper.build("-f"), paper.build()):
-        assert attempt.code != 0
-        for part in message:
-            assert part in attempt.output
-        for page in paper.pages():
-            assert "run has not been completed." in page
-            for part in message:
-                assert part.replace("'", APOSTROPHE) in page
-        assert f"Early: {shown}" in paper.pages()[0]
-        assert "Late: 0." not in paper.pages()[0]
+    assert build.code != 0
+    pages = paper.pages()
+    for part in message:
+        assert part in build.output
+        assert all(part.replace("'", APOSTROPHE) in page for page in pages)
+    assert all("run has not been completed." in page for page in pages)
+    assert f"Early: {shown}" in pages[0]
+    assert "Late: 0." not in pages[0]
 
 
 def assert_mended(paper: Paper, like: Paper) -> None:
@@ -43,7 +41,8 @@ def assert_mended(paper: Paper, like: Paper) -> None:
 def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
     small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
     line = line_of(small, "1 / 0")
-    assert_failed(small, small.build(), f"paper.tex:{line}: ZeroDivisionError")
+    for options in ([], ["-f"], []):  # the first failure, a forced one, and no change since
+        assert_failed(small, small.build(*options), f"paper.tex:{line}: ZeroDivisionError")
     small.edit("paper.tex", "1 / 0\nsplit = data", "split = data")
     assert_mended(small, built_small)
 
@@ -186,14 +185,17 @@ def test_missing_python(small: Paper, tmp_path: Path) -> None:
     assert all("there is no python on PATH" in page for page in small.pages())
 
 
-@pytest.mark.parametrize(
-    "end", ["os._exit(0)", "sys.exit(0)", "sys.exit(3)", "os.kill(os.getppid(), 9)"]
-)
+# The block runs in a child of one of PythonTeX's workers.
+KILL_PYTHONTEX = 'os.kill(int(open(f"/proc/{os.getppid()}/stat").read().split()[3]), 9)'
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "sys.exit(3)", KILL_PYTHONTEX])
 def test_run_that_does_not_reach_its_end(small: Paper, built_small: Paper, end: str) -> None:
     rows = small.read("rows.csv")
     small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")
     small.edit("paper.tex", "images =", f"import os, sys; {end}\nimages =")
-    assert_failed(small, small.build(), "the run ended before its last block")
+    message = "PythonTeX was killed" if "kill" in end else "the run ended before its last block"
+    assert_failed(small, small.build(), message)
     small.edit("paper.tex", f"import os, sys; {end}\nimages =", "images =")
     (small.folder / "rows.csv").write_text(rows, encoding="utf-8")
     assert_mended(small, built_small)
