@@ -8,17 +8,19 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import configuration, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md")
 
-# No examples are kept on disk, and none is too slow on a busy machine.
+# Nothing is kept in the folder, and no example is too slow on a busy machine.
+configuration.set_hypothesis_home_dir(tempfile.mkdtemp())
 settings.register_profile("paper", database=None, deadline=None)
 settings.load_profile("paper")
 
