@@ -24,7 +24,6 @@ rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);
 # No block may wait for a window to be closed.
 $ENV{MPLBACKEND} = 'Agg';
 
-
 # PythonTeX reads paper.pytxcode, which LaTeX writes, and writes what LaTeX inputs.
 $extra_rule_spec{'pythontex'} = [
     'internal', '', 'run_pythontex',
