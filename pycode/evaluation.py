@@ -59,6 +59,7 @@ class Trial:
     parameters: Mapping[str, Any]
     mean: float
     sd: float
+    n_train: int  # rows that each fit saw
     by: ClassVar[str] = "evaluation.search"
 
 
@@ -140,10 +141,13 @@ def search(
     """
     scaled = split.scaled()
     found = model_selection.GridSearchCV(clone(estimator), dict(grid), cv=cv, refit=False)
-    found.fit(scaled.X_train[:rows], scaled.y_train[:rows])
-    table = found.cv_results_
+    X, y = scaled.X_train[:rows], scaled.y_train[:rows]
+    found.fit(X, y)
+    table, n_train = found.cv_results_, len(y) * (cv - 1) // cv
     columns = (table["params"], table["mean_test_score"], table["std_test_score"])
-    trials = [Trial(p, float(mean), float(sd)) for p, mean, sd in zip(*columns, strict=True)]
+    trials = [
+        Trial(p, float(mean), float(sd), n_train) for p, mean, sd in zip(*columns, strict=True)
+    ]
     return sorted(trials, key=lambda trial: -trial.mean)
 
 

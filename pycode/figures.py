@@ -63,7 +63,7 @@ def performance(
         "performance",
         f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
         f" (b) Cross-validation accuracy: {_listed(scores, 'cv')}."
-        f" (c) Learning curve: validation accuracy rises from {low:.2f} with {curve.sizes[0]} rows"
+        f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]} rows"
         f" to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at {curve.train[-1]:.2f}."
         f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test rows are on"
         " the diagonal.",
@@ -95,7 +95,7 @@ def behaviour(
         f" (b) Histogram of confidence: mean {confidence.mean_correct:.2f} on rows classified"
         f" correctly, {confidence.mean_wrong:.2f} on the others."
         f" (c) Accuracy against the size of the fitted model: {sizes}."
-        f" (d) Training accuracy exceeds validation accuracy by: {gaps}.",
+        f" (d) Training minus validation accuracy: {gaps}.",
     )
 
 

@@ -228,8 +228,8 @@ def _write_json() -> None:
 def _write_tex(state: str, failure: str = "") -> None:
     failure = " ".join(failure.split())
     # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
-    shown = tex.text(failure.encode("ascii", "replace").decode())
-    shown = shown[:400].replace("/", r"/\allowbreak{}")
+    shown = tex.text(failure[:400].encode("ascii", "replace").decode())
+    shown = shown.replace("/", r"/\allowbreak{}")
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
         rf"\resultstate{{{state}}}{{{shown}}}",

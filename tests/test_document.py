@@ -119,11 +119,13 @@ def test_every_work_is_cited_and_has_an_address(shipped: Paper, source: str) -> 
 
 
 def test_blocks_fit_the_page_and_are_followed_by_prose(source: str) -> None:
-    blocks = re.findall(r"\\begin\{pyblock\}\n(.*?)\\end\{pyblock\}(.*?)\n\\", source, flags=re.S)
-    assert blocks
-    for block, _ in blocks:
+    shown = re.sub(r"\\begin\{pycode\}.*?\\end\{pycode\}\n", "", source, flags=re.S)
+    parts = re.split(r"\\(?:begin|end)\{pyblock\}\n", shown)
+    assert len(parts) >= 5
+    for block, after in zip(parts[1::2], parts[2::2], strict=True):
         assert len(block.splitlines()) <= 9
         assert max(map(len, block.splitlines())) <= 65
+        assert re.match(r"[A-Z]|\\[cC]ref", after.lstrip()), after[:60]
 
 
 def test_sentences_stand_on_lines_of_their_own(source: str) -> None:

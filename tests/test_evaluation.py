@@ -92,6 +92,8 @@ def test_search_tries_every_setting_and_puts_the_best_first(split):
         ]
         assert trial.mean == pytest.approx(np.mean(folds))
         assert trial.sd == pytest.approx(np.std(folds))
+        sizes = [len(a) for a, _ in StratifiedKFold(3).split(X, y)]
+        assert trial.n_train == min(sizes)
 
 
 def test_importances_of_a_feature_that_is_never_used():

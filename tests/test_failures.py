@@ -283,3 +283,10 @@ def test_warnings_are_shown(small: Paper) -> None:
     assert build.code == 0
     assert "look here" in build.output
     assert f"line {line_of(small, 'look here')}" in build.output
+
+
+def test_long_message_is_cut_and_still_set(small: Paper) -> None:
+    small.edit("paper.tex", "images =", 'raise ValueError("x" * 350 + "\\\\{%$" * 50)\nimages =')
+    build = small.build()
+    assert_failed(small, build, f"paper.tex:{line_of(small, 'raise')}: ValueError", shown="0.")
+    assert "! " not in small.read("paper.log")

@@ -179,7 +179,7 @@ def test_command_includes_the_file_with_a_text_from_the_data(draw, name):
     assert path == f"figures/{name}.pdf"
     assert pdf.exists()
     for part in {
-        "performance": ("SVM 0.93", "from 0.50 with 10 rows to 0.70 with 30", "86.7\\%"),
+        "performance": ("SVM 0.93", "goes from 0.50 with 10 rows to 0.70 with 30", "86.7\\%"),
         "behaviour": (
             "from 0.500 to 0.200",
             "SVM 590 kB",
