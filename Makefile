@@ -23,6 +23,7 @@ lint: .venv/test ## check format, style and types of the Python code
 
 clean: ## remove all that was made, but .venv
 	latexmk -C
+	rm -rf .cache
 
 tools: system .venv/paper ## install what is missing, build nothing
 

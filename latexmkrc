@@ -2,14 +2,17 @@
 # BibTeX, and LaTeX until nothing changes.  Perl, as latexmk reads it.
 use Cwd qw(abs_path getcwd);
 use Digest::MD5;
+use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
 use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
+use POSIX ();
 
 my $root = getcwd();
 @default_files = ('paper.tex');
 $pdf_mode      = 1;    # pdfLaTeX, which arXiv wants; -pdfxe and -pdflua work too
 $force_mode    = 1;    # a LaTeX error may be an old result's, which the next run mends
 $bibtex_use    = 2;    # references.bib is here, so paper.bbl can be made again: -c removes it
+$warnings_as_errors = 1;    # a PDF with ?? for a reference is no success
 set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
 # TeX cuts its messages at 79 characters otherwise.
 @ENV{'max_print_line', 'error_line', 'half_error_line'} = (1000, 254, 238);
@@ -23,18 +26,109 @@ $ENV{PYTHONDONTWRITEBYTECODE} = 1;
 rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);
 # No block may wait for a window to be closed.
 $ENV{MPLBACKEND} = 'Agg';
+# PythonTeX keeps what blocks print, so how far they are is shown where latexmk itself prints.
+# In a file neither may write over the other.
+$ENV{PYCODE_PROGRESS} = "/proc/$$/fd/2";
+fcntl STDERR, F_SETFL, O_APPEND | fcntl STDERR, F_GETFL, 0 if -f STDERR;
 
 # PythonTeX reads paper.pytxcode, which LaTeX writes, and writes what LaTeX inputs.
 $extra_rule_spec{'pythontex'} = [
     'internal', '', 'run_pythontex',
     '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
 ];
-push @generated_exts, 'pytxcode', 'synctex.gz', 'synctex(busy)';
+push @generated_exts, 'pytxcode', 'made', 'synctex.gz', 'synctex(busy)';
+
+my ($building, $lock);
+my $life = watch();
+begin_build();
+$compiling_cmd = 'internal begin_build';    # with -pvc others may build in between
+$success_cmd   = 'internal pause_build';
 
 # latexmk does not see a figure deleted or replaced, what kept the last run from its end (a
 # missing package, say, that is there now), or a second edit within a second: then everything
 # is made again.
 $go_mode = 1 if outdated(run_record());
+
+# Two builds would write the same files, so the later one waits.
+sub begin_build {
+    return 0 if $building++;
+    open $lock, '+<', "$root/latexmkrc" unless $lock;
+    if ($lock && !flock $lock, LOCK_EX | LOCK_NB) {
+        print STDERR "Latexmk: this folder is being built already: waiting until that has ended\n";
+        flock $lock, LOCK_EX;
+    }
+    my ($state, %made) = made();
+    if ($state ne 'ended' || grep { digest($_) ne $made{$_} } keys %made) {
+        # latexmk was killed, or a file is not as it left it, half-written perhaps: all
+        # intermediate files are made again.
+        unlink grep { !/\.pdf$/ } keys %made, intermediate('', 'paper');
+        $go_mode = 1;
+    }
+    write_made('begun', %made);
+    return 0;
+}
+
+sub end_build {
+    return unless $building;
+    my ($state, %made) = made();
+    my @files = intermediate($aux_dir1, $root_filename) if $root_filename;
+    delete @made{grep { !-e } keys %made};
+    $made{$_} = digest($_) for @files, grep { -e } "$out_dir1$root_filename.pdf";
+    write_made('ended', %made);
+    flock $lock, LOCK_UN if $lock;
+    $building = 0;
+}
+
+sub pause_build {
+    end_build() if $preview_continuous_mode;
+    return 0;
+}
+
+# paper.made says whether latexmk came to its end, and what the files were like then.
+sub made {
+    my @lines = read_lines("$root/paper.made");
+    my $state = @lines && $lines[-1] =~ /^(begun|ended)$/ ? $1 : '';
+    return $state, map { /^(\w*) (.*)/ ? ($2 => $1) : () } @lines;
+}
+
+sub write_made {
+    my ($state, %made) = @_;
+    open my $file, '>', "$root/paper.made.$$" or return;
+    print $file map({ "$made{$_} $_\n" } sort keys %made), "$state\n";
+    close $file ? rename "$root/paper.made.$$", "$root/paper.made" : unlink "$root/paper.made.$$";
+}
+
+sub intermediate {
+    my ($folder, $job) = @_;
+    return bsd_glob("$folder$job.{aux,bbl,blg,fdb_latexmk,fls,log,out,pytxcode,toc,lof,lot,xdv}"),
+        bsd_glob("${folder}pythontex-files-$job/*");
+}
+
+# However latexmk ends, nothing that it has started goes on, and writes into the next build.
+sub watch {
+    my $latexmk = $$;
+    $ENV{PYCODE_BUILD} = $latexmk;
+    pipe my $watched, my $alive or return;
+    my $watcher = fork // return;
+    return $alive if $watcher;
+    $SIG{$_} = 'IGNORE' for qw(HUP INT QUIT TERM);
+    close $_ for $alive, *STDIN, *STDOUT, *STDERR;
+    kill_all("PYCODE_BUILD=$latexmk") unless <$watched>;
+    POSIX::_exit(0);
+}
+
+# Kills the processes that have `$mark` in their environment, where /proc shows it.
+sub kill_all {
+    my ($mark) = @_;
+    for (1 .. 100) {
+        my @marked;
+        for my $file (bsd_glob('/proc/[0-9]*/environ')) {
+            my %environment = map { $_ => 1 } split /\0/, join('', read_lines($file));
+            push @marked, $file =~ /(\d+)/ if $environment{$mark};
+        }
+        return unless kill 'KILL', @marked;
+    }
+}
 
 # What results.tex says of the run that wrote it: how it ended, in which folder it ran, and the
 # files it read and wrote with their digests.
@@ -92,10 +186,19 @@ sub run_pythontex {
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
-        open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
+        local $ENV{PYCODE_RUN} = $$;
+        my $pid = open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
+        my $status;
+        # Its blocks do not end with it, and would keep the pipe open.
+        local $SIG{CHLD} = sub {
+            return if waitpid($pid, POSIX::WNOHANG) != $pid;
+            $status = $?;
+            kill_all("PYCODE_RUN=$$");
+        };
         while (<$pipe>) { print; push @output, $_ }
-        $code = close $pipe ? 0 : 1;
-        push @output, "\nPythonTeX was killed: build again\n" if $? & 127;
+        close $pipe;
+        $code = $status //= $?;
+        push @output, "\nPythonTeX was killed: build again\n" if $status & 127;
         last if $code;
     }
     my $refusal = refusal(read_lines("$job.pytxcode"));
@@ -168,17 +271,32 @@ sub explain {
         }
     }
     $explained = 1;
-    return 0;
+    return pause_build();
 }
 
-# What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
+# Whether the PDF is as long as TeX says: on a full disk it may not be.
+sub whole_pdf {
+    my $pdf = "$out_dir1$root_filename.pdf";
+    my ($bytes) = join('', read_lines($log_name)) =~ /Output written on .*, (\d+) bytes\)/;
+    return !-e $pdf || !defined $bytes || -s $pdf == $bytes;
+}
+
 END {
     my $status = $?;
-    explain() if $status && !$cleanup_mode && !$explained;
     if ($cleanup_mode) {
+        # What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
         rmtree([bsd_glob(($aux_dir || $out_dir || '.') . '/pythontex-files-*')]);
-        unlink "$root/results.tex";
+        unlink "$root/results.tex", "$root/paper.made";
         unlink bsd_glob("$root/figures/*.pdf") if $cleanup_mode == 1;
     }
+    else {
+        if (!$status && !whole_pdf()) {
+            print STDERR "\npaper.pdf is not whole: is the disk full?\n";
+            $status = 12;
+        }
+        explain() if $status && !$explained;
+        end_build();
+    }
+    syswrite $life, "ended\n" if $life;
     $? = $status;
 }

@@ -12,7 +12,18 @@ sys.dont_write_bytecode = True
 # five minutes instead of one.  Set before NumPy is loaded, so import pycode first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-REQUIRED = ("numpy", "scipy", "sklearn", "matplotlib", "seaborn", "fontTools")
+REQUIRED = (
+    "numpy",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "seaborn",
+    "fontTools",
+    "joblib",
+    "cloudpickle",
+    "threadpoolctl",
+    "tqdm",
+)
 
 
 def _find_packages(root: Path) -> None:

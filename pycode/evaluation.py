@@ -3,16 +3,19 @@
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
-from sklearn import model_selection
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import confusion_matrix
+from sklearn.model_selection import ParameterGrid, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pycode.cache import Call, compute
 from pycode.data import Split
 
 
@@ -32,7 +35,7 @@ class Score:
     cv_sd: float
     cv_in_fold: float
     cv_in_fold_sd: float
-    n_bytes: int  # of the fitted model, pickled: a measure of complexity that all models have
+    n_bytes: int  # of the fitted model's arrays: a measure of complexity that all models have
     estimator: Any = field(repr=False)  # fitted on the scaled training rows
     by: ClassVar[str] = "evaluation.score"
 
@@ -88,19 +91,38 @@ class Confidence:
 
 def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
     """The accuracies of a copy of `estimator` that is fitted on the scaled training rows."""
+    return compare({"": estimator}, split, cv=cv)[""]
+
+
+def compare(
+    candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
+) -> dict[str, Score]:
+    """The score of each candidate, by its name; all are computed at once."""
     scaled = split.scaled()
-    fitted: Any = clone(estimator)
-    fitted.fit(scaled.X_train, scaled.y_train)
-    pipeline = make_pipeline(StandardScaler(), clone(estimator))
-    return Score(
-        train=float(fitted.score(scaled.X_train, scaled.y_train)),
-        validation=float(fitted.score(scaled.X_validation, scaled.y_validation)),
-        test=float(fitted.score(scaled.X_test, scaled.y_test)),
-        **_cross_validate(estimator, scaled.X_train, scaled.y_train, cv, "cv"),
-        **_cross_validate(pipeline, split.X_train, split.y_train, cv, "cv_in_fold"),
-        n_bytes=len(pickle.dumps(fitted)),
-        estimator=fitted,
-    )
+    X, y = scaled.X_train, scaled.y_train
+    calls: list[Call] = []
+    # The simplest come first among candidates and last here: short work fills gaps.
+    for estimator in reversed(list(candidates.values())):
+        pipeline = make_pipeline(StandardScaler(), estimator)
+        calls.append(delayed(_fit)(estimator, X, y))
+        calls += _folds(estimator, X, y, cv) + _folds(pipeline, split.X_train, y, cv)
+    values = iter(compute(calls))
+    scores: dict[str, Score] = {}
+    for name in reversed(list(candidates)):
+        (fitted, n_bytes), *folds = islice(values, 1 + 2 * cv)
+        once, in_fold = np.reshape(folds, (2, cv, 2))[:, :, 1]
+        scores[name] = Score(
+            train=float(fitted.score(X, y)),
+            validation=float(fitted.score(scaled.X_validation, scaled.y_validation)),
+            test=float(fitted.score(scaled.X_test, scaled.y_test)),
+            cv=float(once.mean()),
+            cv_sd=float(once.std()),
+            cv_in_fold=float(in_fold.mean()),
+            cv_in_fold_sd=float(in_fold.std()),
+            n_bytes=n_bytes,
+            estimator=fitted,
+        )
+    return {name: scores[name] for name in candidates}
 
 
 def best(scores: Mapping[str, Score]) -> str:
@@ -116,15 +138,15 @@ def learning_curve(
 ) -> LearningCurve:
     """The accuracies with more and more rows: `n_sizes` even shares of the training folds."""
     scaled = split.scaled()
-    sizes, train, validation = model_selection.learning_curve(
-        clone(estimator),
-        scaled.X_train,
-        scaled.y_train,
-        cv=cv,
-        train_sizes=np.linspace(0.1, 1, n_sizes),
-    )[:3]
+    X, y = scaled.X_train, scaled.y_train
+    first, _ = next(StratifiedKFold(cv).split(X, y))
+    sizes = [int(share * len(first)) for share in np.linspace(0.1, 1, n_sizes)]
+    # From many rows to few: short work fills gaps.
+    calls = [call for size in reversed(sizes) for call in _folds(estimator, X, y, cv, size)]
+    folds = np.reshape(compute(calls), (n_sizes, cv, 2))[::-1]
+    train, validation = np.moveaxis(folds, 2, 0)
     columns = (train.mean(1), train.std(1), validation.mean(1), validation.std(1))
-    return LearningCurve(tuple(sizes.tolist()), *(tuple(c.tolist()) for c in columns))
+    return LearningCurve(tuple(sizes), *(tuple(c.tolist()) for c in columns))
 
 
 def search(
@@ -140,13 +162,16 @@ def search(
     Uses the first `rows` of the scaled training rows.  Equals keep the grid's order.
     """
     scaled = split.scaled()
-    found = model_selection.GridSearchCV(clone(estimator), dict(grid), cv=cv, refit=False)
     X, y = scaled.X_train[:rows], scaled.y_train[:rows]
-    found.fit(X, y)
-    table, n_train = found.cv_results_, len(y) * (cv - 1) // cv
-    columns = (table["params"], table["mean_test_score"], table["std_test_score"])
+    settings = list(ParameterGrid(dict(grid)))
+    calls: list[Call] = []
+    for parameters in settings:
+        candidate: Any = clone(estimator)
+        calls += _folds(candidate.set_params(**parameters), X, y, cv)
+    accuracies = np.reshape(compute(calls), (len(settings), cv, 2))[:, :, 1]
     trials = [
-        Trial(p, float(mean), float(sd), n_train) for p, mean, sd in zip(*columns, strict=True)
+        Trial(parameters, float(row.mean()), float(row.std()), len(y) * (cv - 1) // cv)
+        for parameters, row in zip(settings, accuracies, strict=True)
     ]
     return sorted(trials, key=lambda trial: -trial.mean)
 
@@ -185,8 +210,25 @@ def mistakes(estimator: Any, split: Split) -> tuple[NDArray[np.intp], NDArray[np
     return wrong, predicted[wrong]
 
 
-def _cross_validate(
-    estimator: BaseEstimator, X: Any, y: Any, cv: int, name: str
-) -> dict[str, float]:
-    folds = model_selection.cross_val_score(clone(estimator), X, y, cv=cv)
-    return {name: float(folds.mean()), f"{name}_sd": float(folds.std())}
+def _folds(
+    estimator: BaseEstimator, X: Any, y: Any, cv: int, size: int | None = None
+) -> list[Call]:
+    """The calls of a stratified cross-validation, with the first `size` rows of each fold."""
+    splits = StratifiedKFold(cv).split(X, y)
+    return [delayed(_fit_fold)(estimator, X, y, train[:size], test) for train, test in splits]
+
+
+def _fit(estimator: Any, X: Any, y: Any) -> tuple[Any, int]:
+    """A fitted copy of `estimator`, and how many bytes its arrays have."""
+    fitted: Any = clone(estimator)
+    fitted.fit(X, y)
+    arrays: list[pickle.PickleBuffer] = []
+    pickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
+    return fitted, sum(memoryview(array).nbytes for array in arrays)
+
+
+def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:
+    """The accuracies on rows `train` and rows `test` of a copy fitted on the former."""
+    fitted: Any = clone(estimator)
+    fitted.fit(X[train], y[train])
+    return fitted.score(X[train], y[train]), fitted.score(X[test], y[test])

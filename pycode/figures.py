@@ -1,41 +1,108 @@
-"""The paper's figures: draws results, and returns how LaTeX includes them."""
+"""The paper's figures: draws results, and returns how LaTeX includes them.
 
+Libraries that draw are imported where they are used: a figure whose content has not changed is
+remembered, and then nobody waits for them.
+"""
+
+from __future__ import annotations
+
+import io
 import os
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, wraps
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
 
-import matplotlib
-
-matplotlib.use("Agg")  # no window, whoever runs this
-
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from joblib import delayed
 from numpy.typing import NDArray
 
 from pycode import tex
+from pycode.cache import compute
 from pycode.evaluation import Confidence, Importances, LearningCurve, Score
-from pycode.fonts import paper_font
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = Path(__file__).with_name("paper.mplstyle")
 POINTS_PER_INCH = 72.27  # TeX's points, in which `width` is given
 
+P = ParamSpec("P")
 Scores = Mapping[str, Score]
+Drawn = tuple["Figure", str]
+
+
+def figure(draw: Callable[P, Drawn | str]) -> Callable[P, str]:
+    r"""Makes `draw` return the `\includegraphics` of what it draws, in figures/NAME.pdf.
+
+    `draw` returns the figure and its description for those who cannot see it, or, if there is
+    nothing to draw, the sentence that says so.  It draws in the paper's style, and only if its
+    arguments, the style or the code have changed.
+    """
+
+    @wraps(draw)
+    def include(*args: P.args, **kwargs: P.kwargs) -> str:
+        [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs)], also=_looks(), alone=True)
+        if not pdf:
+            return alt
+        path = ROOT / "figures" / f"{draw.__name__}.pdf"
+        path.parent.mkdir(exist_ok=True)
+        new = path.with_name(f".{path.name}.{os.getpid()}")  # whole or not at all
+        new.write_bytes(pdf)
+        new.replace(path)
+        return rf"\includegraphics[alt={{{tex.text(alt)}}}]{{figures/{path.name}}}"
+
+    return include
+
+
+def _pdf(draw: Callable[..., Drawn | str], args: tuple, kwargs: dict) -> tuple[bytes, str]:
+    import matplotlib.pyplot as plt
+
+    with _style():
+        drawn = draw(*args, **kwargs)
+        if isinstance(drawn, str):
+            return b"", drawn
+        fig, alt = drawn
+        file = io.BytesIO()
+        # Without a date, so that the same results give the same file.
+        fig.savefig(file, format="pdf", metadata={"CreationDate": None})
+        plt.close(fig)
+    return file.getvalue(), alt
 
 
 @contextmanager
 def _style() -> Iterator[None]:
     """The paper's style, for drawing and, since matplotlib reads it there again, for saving."""
-    with plt.style.context([STYLE, {"font.serif": paper_font()}]):
+    import matplotlib
+
+    matplotlib.use("Agg")  # no window, whoever runs this
+    import matplotlib.pyplot as plt
+
+    from pycode.fonts import load_font
+
+    with plt.style.context([STYLE, {"font.serif": load_font(_font_file())}]):
         yield
 
 
-@_style()
+@cache
+def _font_file() -> str:
+    """The file of Latin Modern Roman, the font of paper.tex, in TeX's trees, if it is there."""
+    command = ["kpsewhich", "lmroman10-regular.otf"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _looks() -> tuple[str | bytes, ...]:
+    """What the looks of a figure depend on beside its data and code."""
+    font = Path(_font_file()).read_bytes() if _font_file() else b""
+    return STYLE.read_text(encoding="utf-8"), font, version("matplotlib"), version("seaborn")
+
+
+@figure
 def performance(
     scores: Scores,
     curve: LearningCurve,
@@ -44,62 +111,58 @@ def performance(
     *,
     best: str,
     width: str | float,
-) -> str:
+) -> Drawn:
     r"""The `\includegraphics` of how well the models do: figures/performance.pdf.
 
     Panels: (a) accuracy of each model on each part of the split; (b) in cross-validation,
     with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
     `width` is that of the text, in TeX's points.
     """
-    fig, axes = _panels(width)
+    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
     _draw_confusion(axes[3], confusion, classes, best)
     low, high = curve.validation[0], curve.validation[-1]
     right = np.trace(confusion) / confusion.sum()
-    return _save(
-        fig,
-        "performance",
+    return fig, (
         f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
         f" (b) Cross-validation accuracy: {_listed(scores, 'cv')}."
         f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]} rows"
         f" to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at {curve.train[-1]:.2f}."
         f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test rows are on"
-        " the diagonal.",
+        " the diagonal."
     )
 
 
-@_style()
+@figure
 def behaviour(
     scores: Scores, importances: Importances, confidence: Confidence, *, width: str | float
-) -> str:
+) -> Drawn:
     r"""The `\includegraphics` of how the models behave: figures/behaviour.pdf.
 
     Panels: (a) the forest's importances, ranked; (b) the confidence of the MLP on test
     rows; (c) accuracy against the size of the fitted model; (d) training against
     validation accuracy.  `width` is that of the text, in TeX's points.
     """
-    fig, axes = _panels(width)
+    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
     _draw_generalisation(axes[3], scores)
     sizes = ", ".join(f"{name} {score.n_bytes / 1e3:.0f} kB" for name, score in scores.items())
     gaps = ", ".join(f"{name} {s.train - s.validation:.2f}" for name, s in scores.items())
-    return _save(
-        fig,
-        "behaviour",
+    return fig, (
         f"Four panels. (a) Importances of {len(importances.values)} features, ranked: they fall"
         f" from {importances.largest:.3f} to {importances.values.min():.3f}."
         f" (b) Histogram of confidence: mean {confidence.mean_correct:.2f} on rows classified"
         f" correctly, {confidence.mean_wrong:.2f} on the others."
         f" (c) Accuracy against the size of the fitted model: {sizes}."
-        f" (d) Training minus validation accuracy: {gaps}.",
+        f" (d) Training minus validation accuracy: {gaps}."
     )
 
 
-@_style()
+@figure
 def mistakes(
     images: NDArray[np.float64],
     true: NDArray[np.int64],
@@ -107,7 +170,7 @@ def mistakes(
     classes: tuple[str, ...],
     *,
     width: str | float,
-) -> str:
+) -> Drawn | str:
     r"""The `\includegraphics` of a row of misclassified images: figures/mistakes.pdf.
 
     `images` is (n, height, width); above each stands its true class and the predicted one.
@@ -115,17 +178,20 @@ def mistakes(
     """
     if not len(images):
         return "No test image is misclassified."
-    inches = _inches(width)
-    fig, axes = plt.subplots(1, len(images), figsize=(inches, 0.3 + inches / len(images)))
-    for ax, image, right, wrong in zip(np.atleast_1d(axes), images, true, predicted, strict=True):
+    import seaborn as sns
+
+    fig, axes = panels(width, columns=len(images), height=0.3 + inches(width) / len(images))
+    for ax, image, right, wrong in zip(axes, images, true, predicted, strict=True):
         sns.heatmap(image, ax=ax, cmap="Greys", cbar=False, square=True)
         ax.set(title=f"{classes[right]}, not {classes[wrong]}", xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
     pairs = ", ".join(f"{classes[r]} as {classes[w]}" for r, w in zip(true, predicted, strict=True))
-    return _save(fig, "mistakes", f"{len(images)} misclassified images: {pairs}.")
+    return fig, f"{len(images)} misclassified images: {pairs}."
 
 
 def _draw_accuracies(ax: Axes, scores: Scores) -> None:
+    import seaborn as sns
+
     parts = ("train", "validation", "test")
     rows = [(name, part, getattr(s, part)) for name, s in scores.items() for part in parts]
     model, part, accuracy = zip(*rows, strict=True)
@@ -159,6 +225,9 @@ def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
 def _draw_confusion(
     ax: Axes, confusion: NDArray[np.int64], classes: tuple[str, ...], best: str
 ) -> None:
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
     sns.heatmap(
         confusion,
         ax=ax,
@@ -188,6 +257,8 @@ def _draw_importances(ax: Axes, importances: Importances) -> None:
 
 
 def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
+    import seaborn as sns
+
     outcome = np.where(confidence.correct, "correct", "wrong")
     sns.histplot(
         x=confidence.values,
@@ -213,6 +284,8 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
 
 
 def _draw_complexity(ax: Axes, scores: Scores) -> None:
+    from matplotlib.ticker import FuncFormatter
+
     for part, colour in zip(("train", "validation"), _colours(2), strict=True):
         ax.plot([], [], "-", color=colour, lw=4, label=part)
         for score, marker in zip(scores.values(), _markers(len(scores)), strict=True):
@@ -238,17 +311,27 @@ def _draw_generalisation(ax: Axes, scores: Scores) -> None:
     ax.set(xlabel="training accuracy", ylabel="validation accuracy", title="(d) generalisation")
 
 
-def _panels(width: str | float) -> tuple[Figure, list[Axes]]:
-    inches = _inches(width)
-    fig, axes = plt.subplots(2, 2, figsize=(inches, 0.8 * inches))
+def panels(
+    width: str | float, *, rows: int = 1, columns: int = 1, height: float
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `rows` times `columns` panels, row by row, as wide as the text.
+
+    `width` is in TeX's points, `height` in inches.
+    """
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(rows, columns, figsize=(inches(width), height), squeeze=False)
     return fig, list(axes.flat)
 
 
-def _inches(width: str | float) -> float:
+def inches(width: str | float) -> float:
+    """A width in TeX's points, say "441.0pt", in inches."""
     return float(str(width).removesuffix("pt")) / POINTS_PER_INCH
 
 
 def _colours(n: int) -> list[str]:
+    import matplotlib.pyplot as plt
+
     return plt.rcParams["axes.prop_cycle"].by_key()["color"][:n]
 
 
@@ -258,15 +341,3 @@ def _markers(n: int) -> list[str]:
 
 def _listed(scores: Scores, part: str) -> str:
     return ", ".join(f"{name} {getattr(score, part):.2f}" for name, score in scores.items())
-
-
-def _save(fig: Figure, name: str, alt: str) -> str:
-    """Writes figures/NAME.pdf, whole or not at all, and returns the command that includes it."""
-    folder = ROOT / "figures"
-    folder.mkdir(exist_ok=True)
-    new = folder / f".{name}.{os.getpid()}.pdf"
-    # Without a date, so that the same results give the same file.
-    fig.savefig(new, metadata={"CreationDate": None})
-    plt.close(fig)
-    new.replace(folder / f"{name}.pdf")
-    return rf"\includegraphics[alt={{{tex.text(alt)}}}]{{figures/{name}.pdf}}"

@@ -1,42 +1,43 @@
 """The paper's font for matplotlib."""
 
-import subprocess
+import atexit
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fontTools.pens.cu2quPen import Cu2QuPen
-from fontTools.pens.ttGlyphPen import TTGlyphPen
-from fontTools.subset import Subsetter
-from fontTools.ttLib import TTFont, newTable
-from matplotlib import font_manager
-
 # Latin letters with accents, and the dashes, quotes and minus of typeset text.
 CHARACTERS = [*range(0x20, 0x180), 0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D, 0x2212]
 
-_folder = tempfile.TemporaryDirectory()  # lives as long as this module
-
 
 @cache
-def paper_font(name: str = "lmroman10-regular.otf") -> str:
-    """The family under which matplotlib knows the font file `name` of TeX's trees.
+def load_font(file: str) -> str:
+    """The family under which matplotlib knows the OpenType font `file` from now on.
 
-    Latin Modern Roman by default, the font of paper.tex.  TeX has it as OpenType with cubic
-    outlines, which matplotlib embeds as Type 3 or wrongly labelled; as TrueType it is right.
-    Where TeX does not have the file, STIX, which comes with matplotlib, has to do.
+    It has cubic outlines, which matplotlib embeds as Type 3 or wrongly labelled; as TrueType it
+    is right.  Without a file STIX, which comes with matplotlib, has to do.
     """
-    found = subprocess.run(["kpsewhich", name], capture_output=True, text=True, check=False)
-    if not found.stdout.strip():
+    from fontTools.ttLib import TTFont
+    from matplotlib import font_manager
+
+    if not file:
         return "STIXGeneral"
-    file = Path(_folder.name, name).with_suffix(".ttf")
-    _to_truetype(TTFont(found.stdout.strip(), recalcTimestamp=False)).save(file)
-    font_manager.fontManager.addfont(file)
-    return font_manager.FontProperties(fname=str(file)).get_name()
+    folder = tempfile.mkdtemp()  # matplotlib reads it when it saves a figure
+    atexit.register(shutil.rmtree, folder)
+    new = Path(folder, Path(file).name).with_suffix(".ttf")
+    _to_truetype(TTFont(file, recalcTimestamp=False)).save(new)
+    font_manager.fontManager.addfont(new)
+    return font_manager.FontProperties(fname=str(new)).get_name()
 
 
 def _to_truetype(font: Any) -> Any:
     """`font` with quadratic outlines of CHARACTERS, off by at most half a unit in a thousand."""
+    from fontTools.pens.cu2quPen import Cu2QuPen
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from fontTools.subset import Subsetter
+    from fontTools.ttLib import newTable
+
     subsetter = Subsetter()
     subsetter.populate(unicodes=CHARACTERS)
     subsetter.subset(font)

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pycode import tex
+from pycode import cache, tex
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
@@ -72,6 +72,7 @@ def begin(pytex: Any) -> None:
         _note_modules()
         _write_json()
         _write_tex("complete")
+        cache.drop_old()
         pytex.add_dependencies(*(str(ROOT / path) for path in _read if _read[path]))
         cleanup()
 
@@ -205,7 +206,7 @@ def _internal(path: str) -> bool:
     if path.startswith(f"{ROOT}{os.sep}"):
         parts = Path(path).relative_to(ROOT).parts
         made = ("pythontex-files-", "__pycache__", ".results.")
-        return parts[0] in {".venv", ".git", "results.tex", "results.json"} or any(
+        return parts[0] in {".venv", ".git", ".cache", "results.tex", "results.json"} or any(
             part.startswith(made) for part in parts
         )
     system = ["/proc", "/dev", "/sys", "/usr", "/etc", tempfile.gettempdir(), sys.prefix]

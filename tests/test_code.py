@@ -15,11 +15,15 @@ IMPORTS = {
     "__init__": set(),
     "data": set(),
     "models": set(),
-    "evaluation": {"data"},
+    "source": set(),
+    "progress": set(),
+    "parallel": {"progress", "source"},
+    "cache": {"parallel", "source"},
+    "evaluation": {"cache", "data"},
     "tex": set(),
     "fonts": set(),
-    "figures": {"evaluation", "fonts", "tex"},
-    "results": {"tex"},
+    "figures": {"cache", "evaluation", "fonts", "tex"},
+    "results": {"cache", "tex"},
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from pycode import evaluation, figures
+from pycode import cache, evaluation, figures
 
 WIDTH = "441.0177pt"
 CLASSES = ("a", "b", "c")
@@ -44,7 +44,9 @@ def draw(tmp_path, monkeypatch):
     """Draws a figure into a folder of its own; gives the figure and its include command."""
     monkeypatch.setattr(figures, "ROOT", tmp_path)
     kept = []
-    monkeypatch.setattr(figures.plt, "close", kept.append)
+    monkeypatch.setattr(plt, "close", kept.append)
+    monkeypatch.setenv("PYCODE_CACHE", "off")
+    cache._memory.cache_clear()
 
     images = np.arange(32.0).reshape(2, 4, 4)
 
@@ -62,6 +64,7 @@ def draw(tmp_path, monkeypatch):
 
     yield drawn
     monkeypatch.undo()
+    cache._memory.cache_clear()
     plt.close("all")
 
 

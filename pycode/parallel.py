@@ -1,0 +1,193 @@
+"""Runs calls on all processors, or on a Dask cluster."""
+
+import copy
+import functools
+import io
+import os
+import pickle
+import platform
+import pydoc
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor
+from time import monotonic
+from types import FunctionType
+from typing import Any
+
+import cloudpickle
+import joblib
+import numpy as np
+import scipy
+import sklearn
+from threadpoolctl import threadpool_limits
+
+from pycode.progress import Progress
+from pycode.source import is_own
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+# Workers take about a second to start: few calls, or short ones, are better off without.
+FEW = 20
+PATIENCE = 1.0
+_spent = 0.0
+
+
+def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str, Any]]:
+    """Each key of `calls` with its call's value, as soon as it is there.
+
+    They are computed `alone`, in this process, or as the environment says: on the cluster of
+    DASK_SCHEDULER_ADDRESS, or else in PYCODE_WORKERS processes, by default one a processor.
+
+    Raises what a call raises, ConnectionError if no scheduler answers, and RuntimeError if a
+    worker of the cluster has other libraries.
+    """
+    global _spent
+    waiting = dict(calls)
+    cluster = os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+    with Progress(len(waiting)) as progress:
+        while waiting:
+            if alone or (not cluster and _not_worth_workers(len(waiting))):
+                values = _here(waiting, alone)
+            elif cluster:
+                values = _remotely(waiting, backend="dask", client=_client(cluster))
+            else:
+                _spent = PATIENCE  # there they are
+                values = _remotely(waiting, backend="loky", n_jobs=n_workers())
+            try:
+                for key, value in values:
+                    del waiting[key]
+                    progress.update()
+                    yield key, value
+            except BrokenExecutor:
+                warnings.warn(
+                    "a worker was killed, perhaps for want of memory: going on without workers",
+                    stacklevel=2,
+                )
+                os.environ["PYCODE_WORKERS"] = "1"
+
+
+def _not_worth_workers(n_calls: int) -> bool:
+    return n_workers() == 1 or (n_calls <= FEW and _spent < PATIENCE)
+
+
+def n_workers() -> int:
+    """The number of processes that compute at once."""
+    return int(os.environ.get("PYCODE_WORKERS") or joblib.cpu_count())
+
+
+def versions() -> tuple[str, ...]:
+    """Those of Python and of the libraries that results depend on."""
+    return (
+        f"Python {platform.python_version()}",
+        f"numpy {np.__version__}",
+        f"scipy {scipy.__version__}",
+        f"scikit-learn {sklearn.__version__}",
+    )
+
+
+def _here(calls: Mapping[str, Call], alone: bool) -> Iterator[tuple[str, Any]]:
+    """Computes in this process, all or until workers are worth their while."""
+    global _spent
+    for key, (function, arguments, options) in list(calls.items()):
+        start = monotonic()
+        with threadpool_limits(1):
+            value = function(*map(_copy, arguments), **options)
+        yield key, value
+        if not alone:
+            _spent += monotonic() - start
+            if not _not_worth_workers(0):
+                return
+
+
+def _remotely(calls: Mapping[str, Call], **config: Any) -> Iterator[tuple[str, Any]]:
+    """Computes in other processes, with the paper's code as it is in this one."""
+    for module in list(sys.modules.values()):
+        if is_own(module) and module.__name__ != "__main__":
+            cloudpickle.register_pickle_by_value(module)
+    arrays = {id(a): a for _, arguments, _ in calls.values() for a in arguments if _is_array(a)}
+    if config["backend"] == "dask":
+        config["scatter"] = list(arrays.values())
+    tasks = [
+        joblib.delayed(_ByValue(_answer))(
+            key,
+            _ByValue((function, options)),
+            *(a if _is_array(a) else _ByValue(a) for a in arguments),
+        )
+        for key, (function, arguments, options) in calls.items()
+    ]
+    with joblib.parallel_config(**config):
+        options: Any = {"batch_size": 1, "pre_dispatch": "all"}
+        answers: Any = joblib.Parallel(return_as="generator_unordered", **options)(tasks)
+        for key, theirs, value in answers:
+            if theirs != versions():
+                here = next(
+                    pair for pair in zip(theirs, versions(), strict=True) if len({*pair}) > 1
+                )
+                raise RuntimeError(
+                    f"a worker has {here[0]}, but here is {here[1]}: install the same"
+                )
+            yield key, pickle.loads(value)
+
+
+def _answer(key: str, call: Any, *arguments: Any) -> tuple[str, tuple[str, ...], bytes]:
+    """What a worker says to a call: its key, the worker's versions and the pickled value."""
+    function, options = call
+    with threadpool_limits(1):
+        value = function(*arguments, **options)
+    file = io.BytesIO()
+    _ByName(file).dump(value)
+    return key, versions(), file.getvalue()
+
+
+class _ByName(pickle.Pickler):
+    """Pickles what came by value as what it is called where it came from."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, (type, FunctionType)):
+            name, module = value.__qualname__, sys.modules.get(value.__module__)
+            if value.__module__ == "__main__" or getattr(module, name, None) is not value:
+                return pydoc.locate, (f"{value.__module__}.{name}",)
+        return NotImplemented
+
+
+class _ByValue:
+    """An object that arrives in another process as itself, with its code, not its name.
+
+    A worker may have read other code under that name, or none.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.pickled = cloudpickle.dumps(value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cloudpickle.loads, (self.pickled,)
+
+    def __call__(self, *arguments: Any) -> Any:  # joblib asks that a function be callable
+        return cloudpickle.loads(self.pickled)(*arguments)
+
+
+def _copy(value: Any) -> Any:
+    """`value` as a worker gets it: nothing done to it comes back."""
+    return value if _is_array(value) else copy.deepcopy(value)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
+
+
+@functools.cache
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError(
+            "DASK_SCHEDULER_ADDRESS is set, but Dask is not here: pip install distributed"
+        ) from None
+    try:
+        return Client(address, timeout="5s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no Dask scheduler answers at {address} ({error}): start one there,"
+            " or unset DASK_SCHEDULER_ADDRESS"
+        ) from None

@@ -1,0 +1,80 @@
+"""Shows how far a build is, to whoever started it."""
+
+import functools
+import os
+import re
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any, TextIO
+
+SECONDS = 10  # between lines, where no bar can move
+
+_said = float("-inf")
+
+
+class Progress:
+    """A bar on the terminal where latexmk was started; in a file or pipe a line now and then.
+
+    PythonTeX keeps what blocks print, so latexmkrc names its own output in PYCODE_PROGRESS.
+    If that cannot be opened (a socket cannot, nor is there /proc on every system) nothing is
+    shown, and nothing if there is nothing to do.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.start = total, 0, monotonic()
+        self.stream = _stream(os.environ.get("PYCODE_PROGRESS")) if total else None
+        self.bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        if self.stream and self.stream.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=self.total, desc=_step(), file=self.stream, leave=False, dynamic_ncols=True
+            )
+        return self
+
+    def update(self) -> None:
+        """Nothing; one more is done."""
+        global _said
+        self.done += 1
+        if self.bar is not None:
+            self.bar.update()
+        elif self.stream and monotonic() - _said >= SECONDS:
+            from tqdm import tqdm
+
+            _said = monotonic()
+            elapsed = _said - self.start
+            line = tqdm.format_meter(
+                self.done, self.total, elapsed, ncols=79, prefix=_step(), ascii=True
+            )
+            self.stream.write(line + "\n")
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+@functools.cache
+def _stream(path: str | None) -> TextIO | None:
+    try:
+        # Without waiting for a reader, and without making a terminal this process's own.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
+        return open(os.open(path or "", flags), "w", buffering=1, encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _step() -> str:
+    """The block of paper.tex that runs, and of how many: PythonTeX's script has them all."""
+    main = sys.modules["__main__"]
+    if not hasattr(main, "pytex") or not main.__file__:
+        return ""
+    script = Path(main.__file__).read_text(encoding="utf-8")
+    blocks = re.findall(
+        r"^pytex\.command = '(?!i')\w+'.*?^pytex\.line = '(\d+)'", script, re.M | re.S
+    )
+    line = str(main.pytex.line)
+    at = f"block {blocks.index(line) + 1} of {len(blocks)}, " if line in blocks else ""
+    return f"{at}paper.tex:{line}"
