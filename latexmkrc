@@ -36,13 +36,16 @@ $extra_rule_spec{'pythontex'} = [
     'internal', '', 'run_pythontex',
     '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
 ];
+$hash_calc_ignore_pattern{'pytxmcr'} = '^%Last time';    # which is all that a forced run changes
 push @generated_exts, 'pytxcode', 'made', 'synctex.gz', 'synctex(busy)';
 
 my ($building, $lock);
 my $life = watch();
 begin_build();
-$compiling_cmd = 'internal begin_build';    # with -pvc others may build in between
-$success_cmd   = 'internal pause_build';
+if ($preview_continuous_mode || grep { /^--?pvc$/ } @ARGV) {    # others may build in between
+    $compiling_cmd = 'internal begin_build';
+    $success_cmd   = 'internal pause_build';
+}
 
 # latexmk does not see a figure deleted or replaced, what kept the last run from its end (a
 # missing package, say, that is there now), or a second edit within a second: then everything
@@ -58,7 +61,7 @@ sub begin_build {
         flock $lock, LOCK_EX;
     }
     my ($state, %made) = made();
-    if ($state ne 'ended' || grep { digest($_) ne $made{$_} } keys %made) {
+    if ($state ne 'ended' || grep { contents($_) ne $made{$_} } keys %made) {
         # latexmk was killed, or a file is not as it left it, half-written perhaps: all
         # intermediate files are made again.
         unlink grep { !/\.pdf$/ } keys %made, intermediate('', 'paper');
@@ -73,7 +76,7 @@ sub end_build {
     my ($state, %made) = made();
     my @files = intermediate($aux_dir1, $root_filename) if $root_filename;
     delete @made{grep { !-e } keys %made};
-    $made{$_} = digest($_) for @files, grep { -e } "$out_dir1$root_filename.pdf";
+    $made{$_} = contents($_) for @files, grep { -e } "$out_dir1$root_filename.pdf";
     write_made('ended', %made);
     flock $lock, LOCK_UN if $lock;
     $building = 0;
@@ -98,9 +101,16 @@ sub write_made {
     close $file ? rename "$root/paper.made.$$", "$root/paper.made" : unlink "$root/paper.made.$$";
 }
 
+# PythonTeX writes the time into two of its files.
+sub contents {
+    my ($file) = @_;
+    return $file =~ /\.pkl$/ ? -s $file // ''
+        : Digest::MD5::md5_hex(grep { !/^%Last time/ } read_lines($file));
+}
+
 sub intermediate {
     my ($folder, $job) = @_;
-    return bsd_glob("$folder$job.{aux,bbl,blg,fdb_latexmk,fls,log,out,pytxcode,toc,lof,lot,xdv}"),
+    return grep { -e } bsd_glob("$folder$job.{aux,bbl,blg,fdb_latexmk,fls,log,out,pytxcode,toc,lof,lot,xdv}"),
         bsd_glob("${folder}pythontex-files-$job/*");
 }
 
@@ -191,6 +201,7 @@ sub run_pythontex {
         my $status;
         # Its blocks do not end with it, and would keep the pipe open.
         local $SIG{CHLD} = sub {
+            local ($?, $!);
             return if waitpid($pid, POSIX::WNOHANG) != $pid;
             $status = $?;
             kill_all("PYCODE_RUN=$$");

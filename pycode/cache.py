@@ -126,13 +126,13 @@ def _load(key: str) -> bytes | None:
 
 
 def _save(key: str, value: bytes) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # joblib only warns of a full disk
-        try:
-            content = _signed(_today(), key, value)
+    content = _signed(_today(), key, value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # joblib only warns of a full disk
             _kept().call(key, content)
-        except Exception as error:
-            _warn(error)
+    except Exception as error:
+        _warn(error)
 
 
 def _signed(day: int, key: str, value: bytes) -> bytes:

@@ -10,7 +10,7 @@ import pydoc
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, CancelledError
 from time import monotonic
 from types import FunctionType
 from typing import Any
@@ -43,7 +43,7 @@ def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str
     worker of the cluster has other libraries.
     """
     global _spent
-    waiting = dict(calls)
+    waiting, retries = dict(calls), 10
     cluster = os.environ.get("DASK_SCHEDULER_ADDRESS", "")
     with Progress(len(waiting)) as progress:
         while waiting:
@@ -60,11 +60,13 @@ def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str
                     progress.update()
                     yield key, value
             except BrokenExecutor:
-                warnings.warn(
-                    "a worker was killed, perhaps for want of memory: going on without workers",
-                    stacklevel=2,
-                )
+                message = "a worker was killed, perhaps for want of memory: going on without"
+                warnings.warn(message, stacklevel=2)
                 os.environ["PYCODE_WORKERS"] = "1"
+            except CancelledError:  # values were lost with a worker of the cluster
+                retries -= 1
+                if retries == 0:
+                    raise
 
 
 def _not_worth_workers(n_calls: int) -> bool:
@@ -73,7 +75,10 @@ def _not_worth_workers(n_calls: int) -> bool:
 
 def n_workers() -> int:
     """The number of processes that compute at once."""
-    return int(os.environ.get("PYCODE_WORKERS") or joblib.cpu_count())
+    wanted = os.environ.get("PYCODE_WORKERS") or str(joblib.cpu_count())
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise ValueError(f"PYCODE_WORKERS is {wanted!r}: set it to 1 or more, or unset it")
+    return int(wanted)
 
 
 def versions() -> tuple[str, ...]:
@@ -158,13 +163,13 @@ class _ByValue:
     """
 
     def __init__(self, value: Any) -> None:
-        self.pickled = cloudpickle.dumps(value)
+        self.value = value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return cloudpickle.loads, (self.pickled,)
+        return cloudpickle.loads, (cloudpickle.dumps(self.value),)
 
-    def __call__(self, *arguments: Any) -> Any:  # joblib asks that a function be callable
-        return cloudpickle.loads(self.pickled)(*arguments)
+    def __call__(self, *arguments: Any) -> Any:  # here, if joblib finds only one worker
+        return self.value(*(getattr(a, "value", a) for a in arguments))
 
 
 def _copy(value: Any) -> Any:

@@ -24,6 +24,26 @@ configuration.set_hypothesis_home_dir(tempfile.mkdtemp())
 settings.register_profile("paper", database=None, deadline=None)
 settings.load_profile("paper")
 
+STUDY_MODELS = '''
+"""Models that are fitted in no time."""
+
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+
+
+def candidates(*, seed=0):
+    """Four of them."""
+    return {
+        "logistic": LogisticRegression(max_iter=200, random_state=seed),
+        "random forest": RandomForestClassifier(n_estimators=5, random_state=seed),
+        "SVM": SVC(C=1.0, random_state=seed),
+        "MLP": MLPClassifier((4,), alpha=0.001, max_iter=30, random_state=seed),
+    }
+'''
+
 
 @dataclass
 class Build:
@@ -147,3 +167,20 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Paper:
     assert build.code == 0, build.output
     (paper.folder / "output").write_text(build.output, encoding="utf-8")
     return paper
+
+
+@pytest.fixture(scope="session")
+def built_study(tmp_path_factory: pytest.TempPathFactory) -> Paper:
+    """A paper with many quick fits, built."""
+    paper = Paper(ROOT).copy(tmp_path_factory.mktemp("study") / "paper")
+    shutil.copy(ROOT / "tests/study.tex", paper.folder / "paper.tex")
+    (paper.folder / "pycode/models.py").write_text(STUDY_MODELS, encoding="utf-8")
+    build = paper.build()
+    assert build.code == 0, build.output
+    return paper
+
+
+@pytest.fixture
+def unbuilt_study(built_study: Paper, tmp_path: Path) -> Paper:
+    """The sources of that paper."""
+    return built_study.copy(tmp_path / "unbuilt")

@@ -1,0 +1,190 @@
+"""Whatever happens to a build, the next latexmk makes the right PDF, and no wrong one passes."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from conftest import Paper, environment
+
+MOMENTS = [round(random.Random(3).uniform(0.0, 6.0), 2) for _ in range(10)]
+only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+
+
+@pytest.fixture(scope="module")
+def expected(built_study: Paper) -> tuple[list[str], str]:
+    return built_study.pages(), built_study.read("results.json")
+
+
+def outcome(paper: Paper) -> tuple[list[str], str]:
+    return paper.pages(), paper.read("results.json")
+
+
+def start(paper: Paper, **env: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["latexmk"],
+        cwd=paper.folder,
+        env=environment(**env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def started_by(build: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The living processes that a build has started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PYCODE_BUILD") == str(build.pid):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def looks_good(paper: Paper) -> bool:
+    """Whether there is a PDF that can be read and says nothing of a failure."""
+    if not (paper.folder / "paper.pdf").exists():
+        return False
+    text = paper.run("pdftotext", "paper.pdf", "-")
+    return text.code == 0 and "?" not in text.output and "not been completed" not in text.output
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_build_that_is_killed(unbuilt_study, expected, way, moment):
+    build = start(unbuilt_study)
+    time.sleep(moment)
+    if way == signal.SIGKILL:
+        build.kill()
+    else:
+        os.killpg(build.pid, signal.SIGINT)
+    code = build.wait()
+    if code != 0 and looks_good(unbuilt_study):
+        assert unbuilt_study.pages() == expected[0]
+    deadline = time.monotonic() + 5
+    while started_by(build) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not started_by(build)
+    again = unbuilt_study.build()
+    assert again.code == 0, again.output
+    assert outcome(unbuilt_study) == expected
+    assert not list(unbuilt_study.folder.glob("**/.*.[0-9]*"))
+
+
+@pytest.mark.parametrize("victim", ["pythontex", "py_default_default.py"])
+def test_part_of_a_build_that_is_killed(unbuilt_study, expected, victim):
+    build = start(unbuilt_study)
+    kill_when_there(build, victim)
+    assert build.wait() != 0
+    assert not started_by(build)
+    assert not looks_good(unbuilt_study)
+    assert unbuilt_study.build().code == 0
+    assert outcome(unbuilt_study) == expected
+
+
+def test_worker_that_is_killed(unbuilt_study, expected):
+    build = start(unbuilt_study, PYCODE_WORKERS="2")
+    kill_when_there(build, "popen_loky_posix")
+    assert build.wait() == 0
+    assert outcome(unbuilt_study) == expected
+
+
+def kill_when_there(build: subprocess.Popen[bytes], name: str) -> None:
+    while build.poll() is None:
+        for process in started_by(build):
+            try:
+                if any(name in word for word in process.cmdline()):
+                    process.kill()
+                    return
+            except psutil.Error:
+                pass
+        time.sleep(0.02)
+    raise AssertionError(f"no {name} was started")
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_builds_at_once(unbuilt_study, expected, n):
+    builds = [start(unbuilt_study) for _ in range(n)]
+    assert [build.wait() for build in builds] == [0] * n
+    assert outcome(unbuilt_study) == expected
+
+
+@only_root
+@pytest.mark.parametrize("kilobytes", [400, 700, 1000, 1500, 2200])
+def test_disk_that_fills_up(unbuilt_study, expected, tmp_path, kilobytes):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted("-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(disk)):
+        paper = unbuilt_study.copy(disk / "paper")
+        build = paper.build()
+        assert build.code != 0
+        assert not looks_good(paper)
+        remount = ["mount", "-o", "remount,size=100m", str(disk)]
+        subprocess.run(remount, check=True)
+        build = paper.build()
+        assert build.code == 0, build.output
+        assert outcome(paper) == expected
+
+
+@only_root
+def test_read_only_figures(unbuilt_study, expected):
+    figures = str(unbuilt_study.folder / "figures")
+    with mounted("--bind", figures, figures):
+        subprocess.run(["mount", "-o", "remount,ro,bind", figures], check=True)
+        build = unbuilt_study.build()
+        assert build.code != 0
+        assert "figures/" in build.output.strip().splitlines()[-1]
+        assert not looks_good(unbuilt_study)
+    assert unbuilt_study.build().code == 0
+    assert outcome(unbuilt_study) == expected
+
+
+@contextmanager
+def mounted(*options: str) -> Iterator[None]:
+    subprocess.run(["mount", *options], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", options[-1]], check=True)
+
+
+def test_clock_that_was_set_back(small):
+    tomorrow = time.time() + 86400
+    for path in small.folder.rglob("*"):
+        if ".venv" not in path.parts:
+            os.utime(path, (tomorrow, tomorrow))
+    small.edit("paper.tex", "a word", "a new word")
+    small.edit("pycode/models.py", "max_iter=1000", "max_iter=1000, C=0.01")
+    assert small.build().code == 0
+    (changed,) = [page for page in small.pages() if "a new word" in page]
+    fresh = small.copy(small.folder.parent / "fresh")
+    assert fresh.build().code == 0
+    assert changed in fresh.pages()
+
+
+HALF = [
+    *("paper.aux", "paper.bbl", "paper.pytxcode", "paper.fdb_latexmk", "paper.fls", "paper.log"),
+    *("paper.out", "paper.pdf", "results.tex", "figures/mistakes.pdf", "paper.made"),
+    *("pythontex-files-paper/pythontex_data.pkl", "pythontex-files-paper/paper.pytxmcr"),
+    "pythontex-files-paper/*.stdout",
+]
+
+
+@pytest.mark.parametrize("name", HALF)
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_file_that_is_half_written(built_small, small, name, share):
+    for path in small.folder.glob(name):
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    build = small.build()
+    assert build.code == 0, build.output
+    assert small.pages() == built_small.pages()
+    assert "Nothing to do" not in build.output or share == 1
