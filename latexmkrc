@@ -288,7 +288,7 @@ sub explain {
 # Whether the PDF is as long as TeX says: on a full disk it may not be.
 sub whole_pdf {
     my $pdf = "$out_dir1$root_filename.pdf";
-    my ($bytes) = join('', read_lines($log_name)) =~ /Output written on .*, (\d+) bytes\)/;
+    my ($bytes) = join('', read_lines($log_name)) =~ /Output written on .*\.pdf \(.*, (\d+) bytes\)/;
     return !-e $pdf || !defined $bytes || -s $pdf == $bytes;
 }
 

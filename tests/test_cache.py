@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -328,7 +329,8 @@ def test_what_no_build_has_used_for_a_month_is_dropped(store, monkeypatch):
     today = cache._today()
     store.doubled(1, 2)
     for entry in store.entries():
-        os.utime(entry, ((today - 31) * 86400,) * 2)
+        last_month = (today - 31) * 86400
+        os.utime(entry, (last_month, last_month))
     monkeypatch.setattr(cache, "_today", lambda: today + 1)
     store.doubled(1)
     cache.drop_old()
@@ -345,7 +347,7 @@ def test_clock_set_back_does_no_harm(store, monkeypatch):
     assert store.doubled(1) == ([2], 0)
 
 
-def coefficients(estimator, X, y, log: str):
+def coefficients(estimator: Any, X, y, log: str):
     with open(log, "a", encoding="utf-8") as file:
         file.write("fitted\n")
     return estimator.fit(X, y).coef_
@@ -500,7 +502,8 @@ class Constant(ClassifierMixin, BaseEstimator):
 
 
 def fitted(estimator, X, y):
-    return clone(estimator).fit(X, y)
+    model: Any = clone(estimator)
+    return model.fit(X, y)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def test_with_everything_here_it_builds_and_then_has_nothing_to_do(repository: P
     assert second.rules == []
     assert repository.run("make", "clean").code == 0
     assert not (repository.folder / "paper.pdf").exists()
+    assert not (repository.folder / ".cache").exists()
 
 
 def without_rights(folder: Path, *missing: str) -> str:
