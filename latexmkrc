@@ -61,11 +61,17 @@ sub begin_build {
         flock $lock, LOCK_EX;
     }
     my ($state, %made) = made();
-    if ($state ne 'ended' || grep { contents($_) ne $made{$_} } keys %made) {
-        # latexmk was killed, or a file is not as it left it, half-written perhaps: all
-        # intermediate files are made again.
-        unlink grep { !/\.pdf$/ } keys %made, intermediate('', 'paper');
+    my @strange = grep { contents($_) ne $made{$_} } keys %made;
+    if ($state ne 'ended') {
+        # latexmk was killed, and any file may be half-written.
+        unlink grep { !/\.pdf$/ } keys %made, bsd_glob('paper.{aux,log,out,toc,lof,lot,fls,xdv}'), outputs('', 'paper');
         $go_mode = 1;
+    }
+    elsif (@strange) {
+        # Somebody else has written them, and latexmk would not look into them again.
+        rmtree([map { m{^(.*pythontex-files-[^/]*)/} ? $1 : /\.pdf$/ ? () : $_ } @strange]);
+        $go_mode = 3 if grep { /\.pdf$/ } @strange;
+        delete @made{@strange};
     }
     write_made('begun', %made);
     return 0;
@@ -74,9 +80,10 @@ sub begin_build {
 sub end_build {
     return unless $building;
     my ($state, %made) = made();
-    my @files = intermediate($aux_dir1, $root_filename) if $root_filename;
     delete @made{grep { !-e } keys %made};
-    $made{$_} = contents($_) for @files, grep { -e } "$out_dir1$root_filename.pdf";
+    if ($root_filename) {
+        $made{$_} = contents($_) for grep { -e } "$out_dir1$root_filename.pdf", outputs($aux_dir1, $root_filename);
+    }
     write_made('ended', %made);
     flock $lock, LOCK_UN if $lock;
     $building = 0;
@@ -108,10 +115,10 @@ sub contents {
         : Digest::MD5::md5_hex(grep { !/^%Last time/ } read_lines($file));
 }
 
-sub intermediate {
+# The files that programs other than TeX write or read.
+sub outputs {
     my ($folder, $job) = @_;
-    return grep { -e } bsd_glob("$folder$job.{aux,bbl,blg,fdb_latexmk,fls,log,out,pytxcode,toc,lof,lot,xdv}"),
-        bsd_glob("${folder}pythontex-files-$job/*");
+    return bsd_glob("$folder$job.{bbl,fdb_latexmk,pytxcode}"), bsd_glob("${folder}pythontex-files-$job/*");
 }
 
 # However latexmk ends, nothing that it has started goes on, and writes into the next build.

@@ -33,7 +33,7 @@ def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> 
     Python and the libraries, and by `also`.  With an estimator whose random_state is None a
     call has no value that could be remembered, and is made in each build.
     """
-    digests: dict[int, str] = {}  # of arguments, which calls share
+    digests: dict[int, str] = {}  # of what calls share, their data above all
     keys = [_key(call, also, digests) for call in calls]
     names = [key or f"call {n}" for n, key in enumerate(keys)]
     values = {key: _load(key) for key in keys if key}
@@ -59,16 +59,16 @@ def _key(call: Call, also: Any, digests: dict[int, str]) -> str | None:
         parameters = argument.get_params() if hasattr(argument, "get_params") else {}
         if any(n.endswith("random_state") and v is None for n, v in parameters.items()):
             return None
+    parts = [function, also, *options, *options.values(), *arguments]
     try:
-        for value in arguments:
-            if id(value) not in digests:
-                digests[id(value)] = fingerprint(value)
-        parts = [fingerprint((function, options, also)), *parallel.versions()]
+        for part in parts:
+            if id(part) not in digests:
+                digests[id(part)] = fingerprint(part)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         _warn(error)
         return None
-    parts += [digests[id(value)] for value in arguments]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    known = [*parallel.versions(), *(digests[id(part)] for part in parts)]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()
 
 
 def _entry(key: str, content: bytes) -> bytes:

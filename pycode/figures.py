@@ -20,7 +20,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
-from pycode import tex
+from pycode import fonts, tex
 from pycode.cache import compute
 from pycode.evaluation import Confidence, Importances, LearningCurve, Score
 
@@ -47,7 +47,8 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[P, str]:
 
     @wraps(draw)
     def include(*args: P.args, **kwargs: P.kwargs) -> str:
-        [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs)], also=_looks(), alone=True)
+        also = (STYLE.read_text(encoding="utf-8"), version("matplotlib"), version("seaborn"))
+        [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
         if not pdf:
             return alt
         path = ROOT / "figures" / f"{draw.__name__}.pdf"
@@ -60,10 +61,12 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[P, str]:
     return include
 
 
-def _pdf(draw: Callable[..., Drawn | str], args: tuple, kwargs: dict) -> tuple[bytes, str]:
+def _pdf(
+    draw: Callable[..., Drawn | str], args: tuple, kwargs: dict, font: bytes
+) -> tuple[bytes, str]:
     import matplotlib.pyplot as plt
 
-    with _style():
+    with _style(font):
         drawn = draw(*args, **kwargs)
         if isinstance(drawn, str):
             return b"", drawn
@@ -76,30 +79,28 @@ def _pdf(draw: Callable[..., Drawn | str], args: tuple, kwargs: dict) -> tuple[b
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def _style(font: bytes) -> Iterator[None]:
     """The paper's style, for drawing and, since matplotlib reads it there again, for saving."""
     import matplotlib
 
     matplotlib.use("Agg")  # no window, whoever runs this
     import matplotlib.pyplot as plt
 
-    from pycode.fonts import load_font
-
-    with plt.style.context([STYLE, {"font.serif": load_font(_font_file())}]):
+    # Without TeX's font STIX has to do, which comes with matplotlib.
+    family = fonts.load(font) if font else "STIXGeneral"
+    with plt.style.context([STYLE, {"font.serif": family}]):
         yield
 
 
 @cache
-def _font_file() -> str:
-    """The file of Latin Modern Roman, the font of paper.tex, in TeX's trees, if it is there."""
+def font() -> bytes:
+    """Latin Modern Roman, the font of paper.tex, from TeX's trees; nothing if it is not there."""
     command = ["kpsewhich", "lmroman10-regular.otf"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _looks() -> tuple[str | bytes, ...]:
-    """What the looks of a figure depend on beside its data and code."""
-    font = Path(_font_file()).read_bytes() if _font_file() else b""
-    return STYLE.read_text(encoding="utf-8"), font, version("matplotlib"), version("seaborn")
+    file = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    if not file:
+        return b""
+    call = delayed(fonts.to_truetype)(Path(file).read_bytes())
+    return compute([call], also=version("fonttools"), alone=True)[0]
 
 
 @figure

@@ -1,6 +1,7 @@
 """The paper's font for matplotlib."""
 
 import atexit
+import io
 import shutil
 import tempfile
 from functools import cache
@@ -12,32 +13,30 @@ CHARACTERS = [*range(0x20, 0x180), 0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201
 
 
 @cache
-def load_font(file: str) -> str:
-    """The family under which matplotlib knows the OpenType font `file` from now on.
-
-    It has cubic outlines, which matplotlib embeds as Type 3 or wrongly labelled; as TrueType it
-    is right.  Without a file STIX, which comes with matplotlib, has to do.
-    """
-    from fontTools.ttLib import TTFont
+def load(font: bytes) -> str:
+    """The family under which matplotlib knows a TrueType font from now on."""
     from matplotlib import font_manager
 
-    if not file:
-        return "STIXGeneral"
     folder = tempfile.mkdtemp()  # matplotlib reads it when it saves a figure
     atexit.register(shutil.rmtree, folder)
-    new = Path(folder, Path(file).name).with_suffix(".ttf")
-    _to_truetype(TTFont(file, recalcTimestamp=False)).save(new)
-    font_manager.fontManager.addfont(new)
-    return font_manager.FontProperties(fname=str(new)).get_name()
+    file = Path(folder, "font.ttf")
+    file.write_bytes(font)
+    font_manager.fontManager.addfont(file)
+    return font_manager.FontProperties(fname=str(file)).get_name()
 
 
-def _to_truetype(font: Any) -> Any:
-    """`font` with quadratic outlines of CHARACTERS, off by at most half a unit in a thousand."""
+def to_truetype(opentype: bytes) -> bytes:
+    """An OpenType font with the outlines of TrueType, and of CHARACTERS alone.
+
+    TeX's fonts have cubic outlines, which matplotlib embeds as Type 3 or wrongly labelled.  As
+    quadratic ones they are right, and off by at most half a unit in a thousand.
+    """
     from fontTools.pens.cu2quPen import Cu2QuPen
     from fontTools.pens.ttGlyphPen import TTGlyphPen
     from fontTools.subset import Subsetter
-    from fontTools.ttLib import newTable
+    from fontTools.ttLib import TTFont, newTable
 
+    font: Any = TTFont(io.BytesIO(opentype), recalcTimestamp=False)
     subsetter = Subsetter()
     subsetter.populate(unicodes=CHARACTERS)
     subsetter.subset(font)
@@ -63,4 +62,6 @@ def _to_truetype(font: Any) -> Any:
     for record in font["name"].names:
         if record.nameID in {1, 16}:  # the family, or else matplotlib finds the original
             record.string = f"{record} TrueType"
-    return font
+    file = io.BytesIO()
+    font.save(file)
+    return file.getvalue()

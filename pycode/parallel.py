@@ -18,8 +18,6 @@ from typing import Any
 import cloudpickle
 import joblib
 import numpy as np
-import scipy
-import sklearn
 from threadpoolctl import threadpool_limits
 
 from pycode.progress import Progress
@@ -27,10 +25,10 @@ from pycode.source import is_own
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
-# Workers take about a second to start: few calls, or short ones, are better off without.
+# Workers take more than a second to start: few calls, if they are short, are better off without.
 FEW = 20
-PATIENCE = 1.0
-_spent = 0.0
+SHORT = 2.0  # seconds, for all that is left to do
+_started = False
 
 
 def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str, Any]]:
@@ -42,17 +40,20 @@ def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str
     Raises what a call raises, ConnectionError if no scheduler answers, and RuntimeError if a
     worker of the cluster has other libraries.
     """
-    global _spent
-    waiting, retries = dict(calls), 10
+    global _started
+    waiting, retries, try_here = dict(calls), 10, True
     cluster = os.environ.get("DASK_SCHEDULER_ADDRESS", "")
     with Progress(len(waiting)) as progress:
         while waiting:
-            if alone or (not cluster and _not_worth_workers(len(waiting))):
-                values = _here(waiting, alone)
+            if alone or (not cluster and n_workers() == 1):
+                values = _here(waiting, float("inf"))
             elif cluster:
                 values = _remotely(waiting, backend="dask", client=_client(cluster))
+            elif try_here and not _started and len(waiting) <= FEW:
+                try_here = False
+                values = _here(waiting, SHORT)
             else:
-                _spent = PATIENCE  # there they are
+                _started = True
                 values = _remotely(waiting, backend="loky", n_jobs=n_workers())
             try:
                 for key, value in values:
@@ -69,10 +70,6 @@ def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str
                     raise
 
 
-def _not_worth_workers(n_calls: int) -> bool:
-    return n_workers() == 1 or (n_calls <= FEW and _spent < PATIENCE)
-
-
 def n_workers() -> int:
     """The number of processes that compute at once."""
     wanted = os.environ.get("PYCODE_WORKERS") or str(joblib.cpu_count())
@@ -83,26 +80,24 @@ def n_workers() -> int:
 
 def versions() -> tuple[str, ...]:
     """Those of Python and of the libraries that results depend on."""
+    import scipy
+    import sklearn
+
     return (
         f"Python {platform.python_version()}",
-        f"numpy {np.__version__}",
-        f"scipy {scipy.__version__}",
-        f"scikit-learn {sklearn.__version__}",
+        *(f"{library.__name__} {library.__version__}" for library in (np, scipy, sklearn)),
     )
 
 
-def _here(calls: Mapping[str, Call], alone: bool) -> Iterator[tuple[str, Any]]:
-    """Computes in this process, all or until workers are worth their while."""
-    global _spent
-    for key, (function, arguments, options) in list(calls.items()):
-        start = monotonic()
+def _here(calls: Mapping[str, Call], patience: float) -> Iterator[tuple[str, Any]]:
+    """Computes in this process, until what is left seems to take longer than `patience`."""
+    start = monotonic()
+    for done, (key, (function, arguments, options)) in enumerate(list(calls.items()), start=1):
         with threadpool_limits(1):
             value = function(*map(_copy, arguments), **options)
         yield key, value
-        if not alone:
-            _spent += monotonic() - start
-            if not _not_worth_workers(0):
-                return
+        if (monotonic() - start) / done * len(calls) > patience:  # those that are still waiting
+            return
 
 
 def _remotely(calls: Mapping[str, Call], **config: Any) -> Iterator[tuple[str, Any]]:

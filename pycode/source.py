@@ -2,6 +2,7 @@
 
 import dis
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -91,6 +92,8 @@ def _describe(value: Any) -> tuple[Any, list[Any]]:
     if isinstance(value, type):
         members = {name: vars(value)[name] for name in sorted(vars(value).keys() - BOOKKEEPING)}
         return f"class {list(members)}", [*value.__bases__, *members.values()]
+    if isinstance(value, Path):
+        return f"path {os.path.relpath(value, ROOT)}", []  # wherever the paper is
     if isinstance(value, Mapping):
         return f"mapping of {len(value)}", [part for item in value.items() for part in item]
     if isinstance(value, (list, tuple)) and not all(map(_is_plain, value)):

@@ -508,7 +508,7 @@ def fitted(estimator, X, y):
 
 @pytest.fixture
 def workers(store, monkeypatch):
-    monkeypatch.setattr(parallel, "PATIENCE", 0.0)
+    monkeypatch.setattr(parallel, "FEW", 0)
     monkeypatch.setenv("PYCODE_WORKERS", "2")
 
 

@@ -91,7 +91,7 @@ def test_fonts_are_the_papers_and_not_type_3(draw, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_text_is_large_enough_inside_and_apart(draw, name):
     fig, _, _ = draw(name)
-    with figures._style():  # or else the letters are those of another font
+    with figures._style(figures.font()):  # or else the letters are those of another font
         fig.canvas.draw()
         _assert_readable(fig)
 

@@ -1,0 +1,156 @@
+"""What builds of the paper cost, beside what they must: `python benchmarks/build.py`.
+
+Every row is a scenario, its wall-clock time and the ratio to a yardstick, measured in the same
+round; each number is the median of `ROUNDS` rounds, in which all scenarios take turns.  A
+second table says how time and memory grow with the rows.  All of it takes about a quarter of
+an hour on two cores, and means something only if the machine has nothing else to do.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = ROOT / "benchmarks/limit.py"
+ROUNDS = 1
+COCALC = ["latexmk", "-pdf", "-f", "-g", "-bibtex", "-deps", "-synctex=1"]
+COCALC += ["-interaction=nonstopmode", "paper.tex"]
+FORCED = [COCALC, ["pythontex", "--jobs", "2", "--rerun=always", "paper"], COCALC]
+LATEXMK = [["latexmk"]]
+NAIVE = {"PYCODE_CACHE": "off", "PYCODE_WORKERS": "1"}
+EDITS = {
+    "a word of prose": ("paper.tex", "three simpler classifiers", "three plainer classifiers"),
+    "a colour in a figure": ("pycode/figures.py", 'marker, color="C0"', 'marker, color="C1"'),
+    "a hyper-parameter of the SVM": ("pycode/models.py", '"rbf", ', '"rbf", C=2, '),
+}
+# The part of limit.py that an edit cannot do without.
+PARTS = dict(zip(EDITS, ("", "figure", "svm"), strict=True))
+
+
+class Time(float):
+    """Seconds that commands took, and how many passes of LaTeX were among them."""
+
+    passes = 0
+
+
+def seconds(commands: list[list[str]], folder: Path, **env: str) -> Time:
+    """How long commands take, one after the other, in `folder`."""
+    start, passes = time.monotonic(), 0
+    for command in commands:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(done.stdout.decode(errors="replace")[-3000:] + f"\n{command} failed")
+        passes += done.stdout.count(b"of rule 'pdflatex'")
+    taken = Time(time.monotonic() - start)
+    taken.passes = passes
+    return taken
+
+
+def sources(folder: Path) -> Path:
+    """A folder with the paper in it, from which nothing has been built."""
+    folder.mkdir()
+    for name in ("paper.tex", "references.bib", "latexmkrc"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "pycode", folder / "pycode")
+    (folder / "figures").mkdir()
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    return folder
+
+
+def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
+    """A copy of what has been built, in which one thing is changed."""
+    shutil.copytree(built, folder, symlinks=True)
+    text = (folder / file).read_text(encoding="utf-8")
+    assert text.count(old) == 1, old
+    (folder / file).write_text(text.replace(old, new), encoding="utf-8")
+    return folder
+
+
+def one_round(work: Path) -> dict[str, tuple[float, float]]:
+    """Each scenario's time, and that of its yardstick."""
+    python = str(ROOT / ".venv/bin/python")
+    times, kept = {}, work / "kept"
+    kept.mkdir()
+    study = seconds([[python, str(LIMIT), str(kept)]], work)
+    built = sources(work / "built")
+    cold = seconds(LATEXMK, built)
+    tex = seconds(
+        [["pdflatex", "-interaction=nonstopmode", "-synctex=1", "paper.tex"]],
+        edited(built, work / "tex", *EDITS["a word of prose"]),
+    )
+    bibtex = seconds([["bibtex", "paper"]], work / "tex")
+    times["cold"] = cold, study + cold.passes * tex + bibtex
+    times["nothing changed"] = seconds(LATEXMK, built), 0.2
+    for name, (file, old, new) in EDITS.items():
+        least = seconds([[python, str(LIMIT), str(kept), PARTS[name]]], work) if PARTS[name] else 0
+        changed = seconds(LATEXMK, edited(built, work / Path(file).stem, file, old, new))
+        times[name] = changed, least + changed.passes * tex
+    naive = sources(work / "naive")
+    times["cold, against naive"] = cold, seconds(LATEXMK, naive, **NAIVE)
+    forced = seconds(FORCED, built)
+    times["CoCalc's forced build, against naive"] = forced, seconds(FORCED, naive, **NAIVE)
+    return times
+
+
+GROWTH = """
+import resource, sys, time
+sys.path.insert(0, {root!r})
+from pycode import data, evaluation, models
+split = data.split(data.synthetic(n_samples={rows}))
+some = {{name: models.candidates()[name] for name in ("logistic", "random forest")}}
+start = time.monotonic()
+evaluation.compare(some, split, cv=5)
+own, workers = (resource.getrusage(who).ru_maxrss for who in (0, -1))
+print(time.monotonic() - start, (own + 2 * workers) / 1024)
+"""
+
+
+def growth(rows: int, folder: Path) -> tuple[float, float, float]:
+    """Seconds of a comparison of two models, cold and warm, and its megabytes when cold."""
+    # The library's code is copied, so that its cache is empty.
+    script = GROWTH.format(root=str(folder), rows=rows)
+    said = [
+        subprocess.run(
+            [ROOT / ".venv/bin/python", "-c", script], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    return float(said[0][0]), float(said[1][0]), float(said[0][1])
+
+
+def main() -> None:
+    """Prints both tables, in Markdown."""
+    with tempfile.TemporaryDirectory() as work:
+        rounds = []
+        for number in range(ROUNDS):
+            print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+            folder = Path(work, str(number))
+            folder.mkdir()
+            rounds.append(one_round(folder))
+        print("| scenario | seconds | yardstick | ratio |\n|---|--:|--:|--:|")
+        for name in rounds[0]:
+            taken, yardstick = (statistics.median(r[name][n] for r in rounds) for n in (0, 1))
+            ratio = statistics.median(r[name][0] / r[name][1] for r in rounds)
+            print(f"| {name} | {taken:.2f} | {yardstick:.2f} | {ratio:.2f} |")
+        print("\n| rows | cold, seconds | warm, seconds | megabytes |\n|--:|--:|--:|--:|")
+        for rows in (1_000,):
+            folder = sources(Path(work, f"rows{rows}"))
+            cold, warm, megabytes = growth(rows, folder)
+            print(f"| {rows} | {cold:.1f} | {warm:.2f} | {megabytes:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
