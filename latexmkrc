@@ -39,10 +39,11 @@ $extra_rule_spec{'pythontex'} = [
 $hash_calc_ignore_pattern{'pytxmcr'} = '^%Last time';    # which is all that a forced run changes
 push @generated_exts, 'pytxcode', 'made', 'synctex.gz', 'synctex(busy)';
 
-my ($building, $lock);
+my $building;
+open my $lock, '+<', "$root/latexmkrc";    # the watcher holds it, too
 my $life = watch();
 begin_build();
-if ($preview_continuous_mode || grep { /^--?pvc$/ } @ARGV) {    # others may build in between
+if (grep { /^--?pvc$/ } @ARGV) {    # others may build in between
     $compiling_cmd = 'internal begin_build';
     $success_cmd   = 'internal pause_build';
 }
@@ -55,8 +56,7 @@ $go_mode = 1 if outdated(run_record());
 # Two builds would write the same files, so the later one waits.
 sub begin_build {
     return 0 if $building++;
-    open $lock, '+<', "$root/latexmkrc" unless $lock;
-    if ($lock && !flock $lock, LOCK_EX | LOCK_NB) {
+    if (defined fileno $lock && !flock $lock, LOCK_EX | LOCK_NB) {
         print STDERR "Latexmk: this folder is being built already: waiting until that has ended\n";
         flock $lock, LOCK_EX;
     }
@@ -64,7 +64,9 @@ sub begin_build {
     my @strange = grep { contents($_) ne $made{$_} } keys %made;
     if ($state ne 'ended') {
         # latexmk was killed, and any file may be half-written.
-        unlink grep { !/\.pdf$/ } keys %made, bsd_glob('paper.{aux,log,out,toc,lof,lot,fls,xdv}'), outputs('', 'paper');
+        unlink grep { !/\.pdf$/ } keys %made, outputs('', 'paper');
+        unlink bsd_glob('paper.{aux,log,out,toc,lof,lot,fls,xdv,made.[0-9]*}'),
+            bsd_glob('{*latex[0-9]*.fls,{,figures/}.*.[0-9]*}');
         $go_mode = 1;
     }
     elsif (@strange) {
@@ -82,10 +84,11 @@ sub end_build {
     my ($state, %made) = made();
     delete @made{grep { !-e } keys %made};
     if ($root_filename) {
-        $made{$_} = contents($_) for grep { -e } "$out_dir1$root_filename.pdf", outputs($aux_dir1, $root_filename);
+        my @files = ("$out_dir1$root_filename.pdf", outputs($aux_dir1, $root_filename));
+        $made{$_} = contents($_) for grep { -e } @files;
     }
     write_made('ended', %made);
-    flock $lock, LOCK_UN if $lock;
+    flock $lock, LOCK_UN if defined fileno $lock;
     $building = 0;
 }
 
@@ -118,7 +121,8 @@ sub contents {
 # The files that programs other than TeX write or read.
 sub outputs {
     my ($folder, $job) = @_;
-    return bsd_glob("$folder$job.{bbl,fdb_latexmk,pytxcode}"), bsd_glob("${folder}pythontex-files-$job/*");
+    return bsd_glob("$folder$job.{bbl,fdb_latexmk,pytxcode}"),
+        bsd_glob("${folder}pythontex-files-$job/*");
 }
 
 # However latexmk ends, nothing that it has started goes on, and writes into the next build.
@@ -295,7 +299,8 @@ sub explain {
 # Whether the PDF is as long as TeX says: on a full disk it may not be.
 sub whole_pdf {
     my $pdf = "$out_dir1$root_filename.pdf";
-    my ($bytes) = join('', read_lines($log_name)) =~ /Output written on .*\.pdf \(.*, (\d+) bytes\)/;
+    my $log = join '', read_lines($log_name);
+    my ($bytes) = $log =~ /Output written on .*\.pdf \(.*, (\d+) bytes\)/;
     return !-e $pdf || !defined $bytes || -s $pdf == $bytes;
 }
 

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from types import FunctionType
 from typing import Any
@@ -54,7 +55,9 @@ def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str
                 values = _here(waiting, SHORT)
             else:
                 _started = True
-                values = _remotely(waiting, backend="loky", n_jobs=n_workers())
+                values = _remotely(
+                    waiting, backend="loky", n_jobs=n_workers(), inner_max_num_threads=1
+                )
             try:
                 for key, value in values:
                     del waiting[key]
@@ -93,7 +96,7 @@ def _here(calls: Mapping[str, Call], patience: float) -> Iterator[tuple[str, Any
     """Computes in this process, until what is left seems to take longer than `patience`."""
     start = monotonic()
     for done, (key, (function, arguments, options)) in enumerate(list(calls.items()), start=1):
-        with threadpool_limits(1):
+        with _one_thread():
             value = function(*map(_copy, arguments), **options)
         yield key, value
         if (monotonic() - start) / done * len(calls) > patience:  # those that are still waiting
@@ -133,7 +136,7 @@ def _remotely(calls: Mapping[str, Call], **config: Any) -> Iterator[tuple[str, A
 def _answer(key: str, call: Any, *arguments: Any) -> tuple[str, tuple[str, ...], bytes]:
     """What a worker says to a call: its key, the worker's versions and the pickled value."""
     function, options = call
-    with threadpool_limits(1):
+    with _one_thread():
         value = function(*arguments, **options)
     file = io.BytesIO()
     _ByName(file).dump(value)
@@ -165,6 +168,12 @@ class _ByValue:
 
     def __call__(self, *arguments: Any) -> Any:  # here, if joblib finds only one worker
         return self.value(*(getattr(a, "value", a) for a in arguments))
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Sums are the same, and processes not in each other's way, with one thread each."""
+    alone = os.environ.get("OMP_NUM_THREADS") == os.environ.get("OPENBLAS_NUM_THREADS", "1") == "1"
+    return nullcontext() if alone else threadpool_limits(1)
 
 
 def _copy(value: Any) -> Any:

@@ -33,6 +33,7 @@ _values: dict[str, dict[str, Any]] = {}
 _printed: dict[str, str] = {}
 _read: dict[str, str] = {}  # path: digest of what was read
 _written: set[str] = set()
+_lock: Any = None
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
 
 
@@ -47,6 +48,8 @@ def begin(pytex: Any) -> None:
     job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
     if job != "paper":
         raise RuntimeError(f"results.tex is that of paper.tex: {job}.tex needs a folder of its own")
+    if "PYCODE_BUILD" not in os.environ:
+        _wait_for_latexmk()
     _folder = os.getcwd()
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
@@ -77,6 +80,16 @@ def begin(pytex: Any) -> None:
         cleanup()
 
     pytex.cleanup = complete
+
+
+def _wait_for_latexmk() -> None:
+    """Nothing; returns when nobody builds this folder, and keeps others waiting until the end."""
+    global _lock
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        _lock = (ROOT / "latexmkrc").open("r+")  # which latexmk locks
+        fcntl.flock(_lock, fcntl.LOCK_EX)
 
 
 def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> None:

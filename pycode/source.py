@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,13 +55,19 @@ def fingerprint(value: Any) -> str:
 
 def is_own(value: Any) -> bool:
     """Whether a module, or what a function or class is defined in, belongs to the paper."""
-    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
-    file = getattr(sys.modules.get(name or ""), "__file__", None)
-    return name == "__main__" or _in_paper(file)
+    name = "" if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+    if name == "__main__" or (isinstance(value, FunctionType) and name not in sys.modules):
+        return True  # from a block of paper.tex, or made by one
+    file = getattr(sys.modules.get(name) if name else value, "__file__", None)
+    return isinstance(file, str) and _in_paper(file)
 
 
-def _in_paper(file: str | None) -> bool:
-    return file is not None and ROOT in (path := Path(file)).parents and ".venv" not in path.parts
+@cache
+def _in_paper(file: str) -> bool:
+    path = Path(file).resolve()  # ROOT is, and a link may lead there
+    libraries = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return ROOT in path.parents and not installed and not libraries & set(path.parents)
 
 
 def _describe(value: Any) -> tuple[Any, list[Any]]:
@@ -153,4 +159,4 @@ def _globals(function: FunctionType) -> list[Any]:
 
 def _is_own_module(name: str) -> bool:
     spec = find_spec(name.partition(".")[0])
-    return spec is not None and _in_paper(spec.origin)
+    return spec is not None and _in_paper(spec.origin or "")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from sklearn.metrics import make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from conftest import Paper
+from conftest import ROOT, Paper
 from pycode import cache, parallel, source, tex
 from pycode.data import Dataset
 
@@ -466,6 +467,18 @@ def test_fingerprint_does_not_change_with_what_is_not_reached(monkeypatch):
     assert before == after
     monkeypatch.setattr(above, "__doc__", "Says something else.")
     assert source.fingerprint(above) == before
+
+
+def test_what_belongs_to_the_paper(tmp_path):
+    (tmp_path / "link").symlink_to(ROOT)
+    for own in ("pycode/data.py", "helpers.py", "more/of.py"):
+        assert source._in_paper(str(tmp_path / "link" / own))
+    for other in ("env/lib/python3.11/site-packages/a.py", ".venv/lib/python3/site-packages/b.py"):
+        assert not source._in_paper(str(ROOT / other))
+    made = FunctionType(above.__code__, {})
+    made.__module__ = "of no module"
+    assert all(map(source.is_own, (above, Shape, Shape(), source, made)))
+    assert not any(map(source.is_own, (np, np.mean, LogisticRegression, json, len, int)))
 
 
 def test_fingerprint_tells_apart_what_is_swapped():

@@ -1,5 +1,6 @@
 """Whatever happens to a build, the next latexmk makes the right PDF, and no wrong one passes."""
 
+import fcntl
 import os
 import random
 import signal
@@ -116,6 +117,21 @@ def test_builds_at_once(unbuilt_study, expected, n):
     builds = [start(unbuilt_study) for _ in range(n)]
     assert [build.wait() for build in builds] == [0] * n
     assert outcome(unbuilt_study) == expected
+
+
+def test_pythontex_by_itself_waits_for_a_build(small):
+    with (small.folder / "latexmkrc").open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(
+            ["pythontex", "--rerun=always", "paper"],
+            cwd=small.folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=5)
+    assert waiting.wait(timeout=60) == 0
 
 
 @only_root
