@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import pickle
+import re
 import secrets
 import warnings
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ def _memory() -> joblib.Memory:
     try:
         folder = None if os.environ.get("PYCODE_CACHE") == "off" else FOLDER / _secret()
         return joblib.Memory(folder, verbose=0)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnicodeError) as error:
         _warn(error)
         return joblib.Memory(None, verbose=0)
 
@@ -105,7 +106,10 @@ def _secret() -> str:
         with suppress(FileExistsError):  # of two builds that start at once, the first names it
             os.link(new, path)
         new.unlink()
-    return path.read_text(encoding="ascii")
+    secret = path.read_text(encoding="ascii")
+    if not re.fullmatch("[0-9a-f]{32}", secret):
+        raise OSError(f"{path} holds no secret: delete it")
+    return secret
 
 
 def _load(key: str) -> bytes | None:

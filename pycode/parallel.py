@@ -55,9 +55,8 @@ def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str
                 values = _here(waiting, SHORT)
             else:
                 _started = True
-                values = _remotely(
-                    waiting, backend="loky", n_jobs=n_workers(), inner_max_num_threads=1
-                )
+                pool = {"n_jobs": n_workers(), "inner_max_num_threads": 1}
+                values = _remotely(waiting, backend="loky", **pool)
             try:
                 for key, value in values:
                     del waiting[key]
@@ -119,16 +118,14 @@ def _remotely(calls: Mapping[str, Call], **config: Any) -> Iterator[tuple[str, A
         )
         for key, (function, arguments, options) in calls.items()
     ]
+    how: Any = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered"}
     with joblib.parallel_config(**config):
-        options: Any = {"batch_size": 1, "pre_dispatch": "all"}
-        answers: Any = joblib.Parallel(return_as="generator_unordered", **options)(tasks)
+        answers: Any = joblib.Parallel(**how)(tasks)
         for key, theirs, value in answers:
             if theirs != versions():
-                here = next(
-                    pair for pair in zip(theirs, versions(), strict=True) if len({*pair}) > 1
-                )
                 raise RuntimeError(
-                    f"a worker has {here[0]}, but here is {here[1]}: install the same"
+                    f"a worker has {', '.join(theirs)}, but here is {', '.join(versions())}:"
+                    " install the same versions there"
                 )
             yield key, pickle.loads(value)
 

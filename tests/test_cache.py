@@ -326,6 +326,13 @@ def test_folder_of_somebody_else_is_not_read(store, tmp_path, monkeypatch):
     assert store.doubled(21) == ([42], 1)
 
 
+def test_without_a_secret_nothing_is_remembered(store, tmp_path):
+    store.doubled(21)
+    (tmp_path / "state/pycode/secret").write_text("..")
+    with pytest.warns(UserWarning, match="holds no secret"):
+        assert store.doubled(21) == ([42], 1)
+
+
 def test_what_no_build_has_used_for_a_month_is_dropped(store, monkeypatch):
     today = cache._today()
     store.doubled(1, 2)

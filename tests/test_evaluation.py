@@ -1,9 +1,11 @@
 """Accuracies are those of an independent count, and models are chosen by validation rows."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -76,6 +78,27 @@ def test_learning_curve_ends_with_the_cross_validation(split):
     assert curve.sizes == (14, 57, 100, 144)
     assert curve.validation[-1] == pytest.approx(score.cv)
     assert curve.validation_sd[-1] == pytest.approx(score.cv_sd)
+
+
+def test_compare_scores_each_candidate_by_itself(split):
+    candidates = {"nearest": KNeighborsClassifier(3), "logistic": LogisticRegression()}
+    scores = evaluation.compare(candidates, split, cv=3)
+    assert list(scores) == list(candidates)
+    for name, estimator in candidates.items():
+        alone = evaluation.score(estimator, split, cv=3)
+        assert replace(scores[name], estimator=None) == replace(alone, estimator=None)
+
+
+def test_learning_curve_is_scikit_learns(split):
+    estimator = KNeighborsClassifier(3)
+    curve = evaluation.learning_curve(estimator, split, n_sizes=4)
+    X, y, shares = split.scaled().X_train, split.y_train, np.linspace(0.1, 1, 4)
+    sizes, train, validation = model_selection.learning_curve(
+        estimator, X, y, cv=5, train_sizes=shares
+    )[:3]
+    assert curve.sizes == tuple(sizes)
+    assert curve.train == pytest.approx(train.mean(axis=1))
+    assert curve.validation_sd == pytest.approx(validation.std(axis=1))
 
 
 def test_search_tries_every_setting_and_puts_the_best_first(split):
