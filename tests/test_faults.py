@@ -60,7 +60,7 @@ def looks_good(paper: Paper) -> bool:
     return text.code == 0 and "?" not in text.output and "not been completed" not in text.output
 
 
-@pytest.mark.parametrize(("way", "moment"), zip(KILLS, MOMENTS, strict=True))
+@pytest.mark.parametrize(("way", "moment"), list(zip(KILLS, MOMENTS, strict=True)))
 def test_build_that_is_killed(unbuilt_study, expected, way, moment):
     build = start(unbuilt_study)
     time.sleep(moment)
@@ -135,7 +135,7 @@ def test_pythontex_by_itself_waits_for_a_build(small):
 
 
 @only_root
-@pytest.mark.parametrize("kilobytes", [400, 700, 900, 1100, 1300])
+@pytest.mark.parametrize("kilobytes", [400, 900, 1300])
 def test_disk_that_fills_up(unbuilt_study, expected, tmp_path, kilobytes):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -191,13 +191,13 @@ HALF = [
     *("paper.aux", "paper.bbl", "paper.pytxcode", "paper.fdb_latexmk", "paper.fls", "paper.log"),
     *("paper.pdf", "results.tex", "figures/mistakes.pdf", "paper.made"),
     *("pythontex-files-paper/pythontex_data.pkl", "pythontex-files-paper/paper.pytxmcr"),
-    "pythontex-files-paper/py_default_default_2.stdout",
+    "pythontex-files-paper/*.stdout",
 ]
 
 
 @pytest.mark.parametrize("name", HALF)
 def test_file_that_is_half_written(built_small, small, name):
-    path = small.folder / name
+    path = next(small.folder.glob(name))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     build = small.build()
     assert build.code == 0, build.output
