@@ -63,7 +63,8 @@ sub begin_build {
     my ($state, %made) = made();
     my @strange = grep { contents($_) ne $made{$_} } keys %made;
     if ($state ne 'ended') {
-        # latexmk was killed, and any file may be half-written.
+        # latexmk was killed, perhaps with its watcher, and any file may be half-written.
+        kill_all("PYCODE_BUILD=$state");
         unlink grep { !/\.pdf$/ } keys %made, outputs('', 'paper');
         unlink bsd_glob('paper.{aux,log,out,toc,lof,lot,fls,xdv,made.[0-9]*}'),
             bsd_glob('{*latex[0-9]*.fls,{,figures/}.*.[0-9]*}');
@@ -75,7 +76,7 @@ sub begin_build {
         $go_mode = 3 if grep { /\.pdf$/ } @strange;
         delete @made{@strange};
     }
-    write_made('begun', %made);
+    write_made($ENV{PYCODE_BUILD}, %made);
     return 0;
 }
 
@@ -97,10 +98,11 @@ sub pause_build {
     return 0;
 }
 
-# paper.made says whether latexmk came to its end, and what the files were like then.
+# paper.made says whether latexmk came to its end, or which one did not, and what the files were
+# like then.
 sub made {
     my @lines = read_lines("$root/paper.made");
-    my $state = @lines && $lines[-1] =~ /^(begun|ended)$/ ? $1 : '';
+    my $state = @lines && $lines[-1] =~ /^(ended|[\d-]+)$/ ? $1 : 'missing';
     return $state, map { /^(\w*) (.*)/ ? ($2 => $1) : () } @lines;
 }
 
@@ -127,14 +129,14 @@ sub outputs {
 
 # However latexmk ends, nothing that it has started goes on, and writes into the next build.
 sub watch {
-    my $latexmk = $$;
-    $ENV{PYCODE_BUILD} = $latexmk;
+    $ENV{PYCODE_BUILD} = "$$-$^T";
     pipe my $watched, my $alive or return;
     my $watcher = fork // return;
     return $alive if $watcher;
+    $0 = 'watcher';    # killall latexmk is not meant for it
     $SIG{$_} = 'IGNORE' for qw(HUP INT QUIT TERM);
     close $_ for $alive, *STDIN, *STDOUT, *STDERR;
-    kill_all("PYCODE_BUILD=$latexmk") unless <$watched>;
+    kill_all("PYCODE_BUILD=$ENV{PYCODE_BUILD}") unless <$watched>;
     POSIX::_exit(0);
 }
 

@@ -45,7 +45,7 @@ def started_by(build: subprocess.Popen[bytes]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("PYCODE_BUILD") == str(build.pid):
+            if process.environ().get("PYCODE_BUILD", "").startswith(f"{build.pid}-"):
                 found.append(process)
         except psutil.Error:
             pass
@@ -79,6 +79,23 @@ def test_build_that_is_killed(unbuilt_study, expected, way, moment):
     assert again.code == 0, again.output
     assert outcome(unbuilt_study) == expected
     assert not list(unbuilt_study.folder.glob("**/.*.[0-9]*"))
+
+
+def test_build_that_is_killed_with_its_watcher(unbuilt_study, expected):
+    build = start(unbuilt_study)
+    while len(started_by(build)) < 4:  # PythonTeX, its pool and the blocks
+        assert build.poll() is None
+        time.sleep(0.05)
+    for process in psutil.Process(build.pid).children():
+        if process.cmdline() == ["watcher"]:
+            process.kill()
+    build.kill()
+    build.wait()
+    orphans = started_by(build)
+    assert unbuilt_study.build().code == 0
+    assert orphans
+    assert not started_by(build)
+    assert outcome(unbuilt_study) == expected
 
 
 @pytest.mark.parametrize("victim", ["pythontex", "py_default_default.py"])
