@@ -67,7 +67,8 @@ sub begin_build {
         kill_all("PYCODE_BUILD=$state");
         unlink grep { !/\.pdf$/ } keys %made, outputs('', 'paper');
         unlink bsd_glob('paper.{aux,log,out,toc,lof,lot,fls,xdv,made.[0-9]*}'),
-            bsd_glob('{*latex[0-9]*.fls,{,figures/}.*.[0-9]*}');
+            bsd_glob('{{pdf,xe,lua}latex[0-9]*.fls,.results.{tex,json}.[0-9]*}'),
+            bsd_glob('figures/.*.pdf.[0-9]*');
         $go_mode = 1;
     }
     elsif (@strange) {

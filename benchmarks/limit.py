@@ -3,8 +3,8 @@
 `python limit.py KEPT` makes all fits, one flat list with the long ones first, in a pool of two
 processes with one BLAS thread each, forked when the imports are done; draws the figures into
 the folder KEPT, and keeps there what is drawn.  `limit.py KEPT svm` makes the fits of the SVM
-alone and draws, `limit.py KEPT figure` draws one figure.  Nothing is remembered, recorded or
-set in type.
+alone and draws, `limit.py KEPT figure` draws one figure.  Nothing is remembered (but
+the converted font, as in a build), recorded or set in type.
 """
 
 import multiprocessing

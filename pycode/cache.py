@@ -37,14 +37,15 @@ def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> 
     digests: dict[int, str] = {}  # of what calls share, their data above all
     keys = [_key(call, also, digests) for call in calls]
     names = [key or f"call {n}" for n, key in enumerate(keys)]
-    values = {key: _load(key) for key in keys if key}
-    missing = {n: call for n, call in zip(names, calls, strict=True) if values.get(n) is None}
+    known = {key: _load(key) for key in set(keys) if key}
+    values = {key: value for key, value in known.items() if value is not None}
+    missing = {n: call for n, call in zip(names, calls, strict=True) if n not in values}
     for name, value in parallel.run(missing, alone=alone):
-        values[name] = pickled = pickle.dumps(value)
-        if name in keys:
-            _save(name, pickled)
+        values[name] = pickle.dumps(value)
+        if name in known:
+            _save(name, values[name])
     # Always from bytes, so that what was remembered is like what was not.
-    return [pickle.loads(values[name] or b"") for name in names]
+    return [pickle.loads(values[name]) for name in names]
 
 
 def drop_old() -> None:

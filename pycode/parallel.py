@@ -168,7 +168,7 @@ class _ByValue:
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Sums are the same, and processes not in each other's way, with one thread each."""
+    """A limit to one thread of BLAS: the order of its sums, and so its results, never change."""
     alone = os.environ.get("OMP_NUM_THREADS") == os.environ.get("OPENBLAS_NUM_THREADS", "1") == "1"
     return nullcontext() if alone else threadpool_limits(1)
 

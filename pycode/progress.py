@@ -1,9 +1,11 @@
 """Shows how far a build is, to whoever started it."""
 
 import functools
+import io
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
@@ -56,14 +58,24 @@ class Progress:
             self.bar.close()
 
 
+class _Stream(io.TextIOWrapper):
+    """What is written here is lost, not an error, if nobody can take it any more."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):  # a terminal closed, a reader gone
+            super().write(text)
+        return len(text)
+
+
 @functools.cache
 def _stream(path: str | None) -> TextIO | None:
     try:
         # Without waiting for a reader, and without making a terminal this process's own.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
-        return open(os.open(path or "", flags), "w", buffering=1, encoding="utf-8")
+        file = os.open(path or "", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return None
+    raw: Any = io.FileIO(file, "w")  # nothing is buffered, which could be an error at the end
+    return _Stream(raw, encoding="utf-8", write_through=True)
 
 
 def _step() -> str:

@@ -19,6 +19,8 @@ from hypothesis import configuration, settings
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md")
 
+Process = subprocess.Popen[bytes]
+
 # Nothing is kept in the folder, and no example is too slow on a busy machine.
 configuration.set_hypothesis_home_dir(tempfile.mkdtemp())
 settings.register_profile("paper", database=None, deadline=None)
@@ -75,6 +77,18 @@ class Paper:
             check=False,
         )
         return Build(done.returncode, done.stdout.decode(errors="replace"))
+
+    def start(self, *command: str, output: int = subprocess.DEVNULL, **env: str) -> Process:
+        """A command that runs on, in a session of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment(**env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
     def build(self, *options: str) -> Build:
         return self.run("latexmk", *options)

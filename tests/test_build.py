@@ -3,14 +3,13 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import Paper, environment
+from conftest import Paper
 
 MODULES = ("__init__", "data", "evaluation", "figures", "fonts", "models", "results", "tex")
 
@@ -199,15 +198,7 @@ def test_latex_workshop(unbuilt: Paper, built_small: Paper) -> None:
 
 
 def test_preview_follows_edits_and_survives_an_error(small: Paper) -> None:
-    viewer = subprocess.Popen(
-        ["latexmk", "-pvc", "-view=none"],
-        cwd=small.folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    viewer = small.start("latexmk", "-pvc", "-view=none")
 
     def wait_for(text: str) -> None:
         for _ in range(120):

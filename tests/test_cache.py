@@ -82,11 +82,11 @@ class Study:
     def __init__(self, paper: Paper) -> None:
         self.paper, self.folder = paper, paper.folder
 
-    def build(self, **env: str) -> Counter[str]:
+    def build(self, *, options: tuple[str, ...] = (), **env: str) -> Counter[str]:
         fits = self.folder / "fits"
         fits.unlink(missing_ok=True)
         env = {"FITS": str(fits), "PYTHONPATH": str(self.folder / "counter"), **env}
-        build = self.paper.run("latexmk", **env)
+        build = self.paper.run("latexmk", *options, **env)
         assert build.code == 0, build.output
         return Counter(fits.read_text().split() if fits.exists() else [])
 
@@ -117,7 +117,6 @@ def study(counted_study: Study, tmp_path: Path) -> Study:
     return Study(Paper(tmp_path / "paper"))
 
 
-SVM = "SVC(C=1.0, random_state=seed)"
 HARMLESS = [
     ("paper.tex", "A word", "Another word"),
     ("paper.tex", "A caption", "Another caption"),
@@ -191,6 +190,13 @@ def test_forced_builds_are_warm(study):
     assert done.code == 0
     assert not fits.exists()
     assert study.results() == before
+
+
+def test_first_build_of_cocalc_fits_once(study):
+    study.forget()
+    study.paper.run("latexmk", "-C")
+    assert study.build(options=("-output-directory=elsewhere",)) == ALL
+    assert study.build() == {}
 
 
 @pytest.mark.parametrize("workers", ["1", "2", "8"])
@@ -441,15 +447,9 @@ def other_default(x, step=2):
     return x + step + LEVEL
 
 
-class OtherShape:
-    side = 1
-
+class OtherShape(Shape):
     def area(self):
         return self.side**3
-
-    @property
-    def double(self):
-        return above(self.side)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -12,10 +13,9 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from conftest import Paper, environment
+from conftest import Paper, Process
 
-KILLS = [(signal.SIGINT, signal.SIGKILL)[n % 2] for n in range(10)]
-MOMENTS = [round(random.Random(n).uniform(0.0, 6.0), 2) for n in range(10)]
+MOMENTS = [random.Random(n).uniform(0.02, 0.95) for n in range(10)]  # shares of a cold build
 only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
 
 
@@ -28,19 +28,7 @@ def outcome(paper: Paper) -> tuple[list[str], str]:
     return paper.pages(), paper.read("results.json")
 
 
-def start(paper: Paper, **env: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        ["latexmk"],
-        cwd=paper.folder,
-        env=environment(**env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def started_by(build: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def started_by(build: Process) -> list[psutil.Process]:
     """The living processes that a build has started."""
     found = []
     for process in psutil.process_iter():
@@ -60,16 +48,37 @@ def looks_good(paper: Paper) -> bool:
     return text.code == 0 and "?" not in text.output and "not been completed" not in text.output
 
 
-@pytest.mark.parametrize(("way", "moment"), list(zip(KILLS, MOMENTS, strict=True)))
-def test_build_that_is_killed(unbuilt_study, expected, way, moment):
-    build = start(unbuilt_study)
-    time.sleep(moment)
+@pytest.fixture(scope="module")
+def duration(built_study: Paper, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The seconds that a cold build takes."""
+    paper = built_study.copy(tmp_path_factory.mktemp("timed") / "paper")
+    begun = time.monotonic()
+    assert paper.build().code == 0
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("share", MOMENTS)
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_build_that_is_killed(unbuilt_study, expected, duration, way, share):
+    users = unbuilt_study.folder / ".notes.2026"
+    users.touch()
+    moment = share * duration
+    while True:
+        build = unbuilt_study.start("latexmk")
+        time.sleep(moment)
+        if build.poll() is None:
+            break
+        moment *= 0.7  # the machine is faster than it was
+        for made in (unbuilt_study.folder / ".cache", unbuilt_study.folder / "results.json"):
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        assert unbuilt_study.build("-C").code == 0
     if way == signal.SIGKILL:
         build.kill()
     else:
         os.killpg(build.pid, signal.SIGINT)
     code = build.wait()
-    if code != 0 and looks_good(unbuilt_study):
+    assert code != 0
+    if looks_good(unbuilt_study):
         assert unbuilt_study.pages() == expected[0]
     deadline = time.monotonic() + 5
     while started_by(build) and time.monotonic() < deadline:
@@ -78,11 +87,11 @@ def test_build_that_is_killed(unbuilt_study, expected, way, moment):
     again = unbuilt_study.build()
     assert again.code == 0, again.output
     assert outcome(unbuilt_study) == expected
-    assert not list(unbuilt_study.folder.glob("**/.*.[0-9]*"))
+    assert list(unbuilt_study.folder.glob("**/.*.[0-9]*")) == [users]
 
 
 def test_build_that_is_killed_with_its_watcher(unbuilt_study, expected):
-    build = start(unbuilt_study)
+    build = unbuilt_study.start("latexmk")
     while len(started_by(build)) < 4:  # PythonTeX, its pool and the blocks
         assert build.poll() is None
         time.sleep(0.05)
@@ -100,7 +109,7 @@ def test_build_that_is_killed_with_its_watcher(unbuilt_study, expected):
 
 @pytest.mark.parametrize("victim", ["pythontex", "py_default_default.py"])
 def test_part_of_a_build_that_is_killed(unbuilt_study, expected, victim):
-    build = start(unbuilt_study)
+    build = unbuilt_study.start("latexmk")
     kill_when_there(build, victim)
     code = build.wait()
     assert not started_by(build)
@@ -110,13 +119,13 @@ def test_part_of_a_build_that_is_killed(unbuilt_study, expected, victim):
 
 
 def test_worker_that_is_killed(unbuilt_study, expected):
-    build = start(unbuilt_study, PYCODE_WORKERS="2")
+    build = unbuilt_study.start("latexmk", PYCODE_WORKERS="2")
     kill_when_there(build, "popen_loky_posix")
     assert build.wait() == 0
     assert outcome(unbuilt_study) == expected
 
 
-def kill_when_there(build: subprocess.Popen[bytes], name: str) -> None:
+def kill_when_there(build: Process, name: str) -> None:
     while build.poll() is None:
         for process in started_by(build):
             try:
@@ -131,7 +140,7 @@ def kill_when_there(build: subprocess.Popen[bytes], name: str) -> None:
 
 @pytest.mark.parametrize("n", [2, 4])
 def test_builds_at_once(unbuilt_study, expected, n):
-    builds = [start(unbuilt_study) for _ in range(n)]
+    builds = [unbuilt_study.start("latexmk") for _ in range(n)]
     assert [build.wait() for build in builds] == [0] * n
     assert outcome(unbuilt_study) == expected
 
@@ -139,13 +148,7 @@ def test_builds_at_once(unbuilt_study, expected, n):
 def test_pythontex_by_itself_waits_for_a_build(small):
     with (small.folder / "latexmkrc").open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = subprocess.Popen(
-            ["pythontex", "--rerun=always", "paper"],
-            cwd=small.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        waiting = small.start("pythontex", "--rerun=always", "paper")
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(timeout=5)
     assert waiting.wait(timeout=60) == 0

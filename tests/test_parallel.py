@@ -14,12 +14,13 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from conftest import Paper, environment
+from pycode import progress
 
 BAR = re.compile(r"block \d of 2, paper\.tex:\d+: +\d+%\|")
 
@@ -53,13 +54,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 
 def test_cluster_gives_the_same_results_even_if_a_worker_dies(unbuilt_study, built_study, cluster):
     address, workers = cluster
-    build = subprocess.Popen(
-        ["latexmk"],
-        cwd=unbuilt_study.folder,
-        env=environment(DASK_SCHEDULER_ADDRESS=address),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    build = unbuilt_study.start("latexmk", DASK_SCHEDULER_ADDRESS=address)
     while len(list(unbuilt_study.folder.glob(".cache/**/output.pkl"))) < 5:
         assert build.poll() is None
         time.sleep(0.01)
@@ -85,14 +80,7 @@ def test_number_of_workers_that_is_none(unbuilt_study):
 
 def watched(paper: Paper, stream: int, reader: int) -> str:
     """What a build prints to `stream`, read from `reader`."""
-    build = subprocess.Popen(
-        ["latexmk"],
-        cwd=paper.folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=stream,
-        stderr=stream,
-    )
+    build = paper.start("latexmk", output=stream)
     os.close(stream)
     output = b""
     while select.select([reader], [], [], 100)[0]:
@@ -133,15 +121,7 @@ def test_pipe_has_plain_lines(unbuilt_study):
 def test_file_has_whole_lines(unbuilt_study, tmp_path):
     output = tmp_path / "output"
     with output.open("wb") as file:
-        subprocess.run(
-            ["latexmk"],
-            cwd=unbuilt_study.folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+        assert unbuilt_study.start("latexmk", output=file.fileno()).wait() == 0
     text = output.read_text(encoding="utf-8", errors="replace")
     assert "\0" not in text
     assert any(BAR.match(line) for line in text.split("\n"))
@@ -154,3 +134,30 @@ def test_socket_is_left_alone(unbuilt_study):
         shown = watched(unbuilt_study, there.detach(), here.fileno())
     assert "PythonTeX:  paper - 0 error(s)" in shown
     assert "block" not in shown
+
+
+@pytest.mark.parametrize("trouble", ["full", "nobody reads"])
+@pytest.mark.parametrize("bar", [True, False], ids=["bar", "lines"])
+def test_output_that_nobody_takes_is_lost_without_an_error(monkeypatch, trouble, bar):
+    reader, writer = terminal()[::-1] if bar else os.pipe()
+    monkeypatch.setenv("PYCODE_PROGRESS", f"/proc/self/fd/{writer}")
+    monkeypatch.setattr(progress, "_said", float("-inf"))
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    progress._stream.cache_clear()
+    with progress.Progress(3) as shown:
+        assert shown.stream
+        assert shown.stream.isatty() == bar
+        shown.update()
+        if trouble == "full":
+            os.set_blocking(writer, False)
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x" * 1000)
+        else:
+            os.close(reader)
+        shown.update()
+        shown.update()
+    shown.stream.close()
+    progress._stream.cache_clear()
+    for file in (writer, reader) if trouble == "full" else (writer,):
+        os.close(file)
