@@ -62,7 +62,7 @@ sub begin_build {
     }
     my ($state, %made) = made();
     my @strange = grep { contents($_) ne $made{$_} } keys %made;
-    if ($state ne 'ended') {
+    if ($state !~ /^(ended|failed)$/) {
         # latexmk was killed, perhaps with its watcher, and any file may be half-written.
         kill_all("PYCODE_BUILD=$state");
         unlink grep { !/\.pdf$/ } keys %made, outputs('', 'paper');
@@ -77,33 +77,35 @@ sub begin_build {
         $go_mode = 3 if grep { /\.pdf$/ } @strange;
         delete @made{@strange};
     }
+    # It would not try again by itself, and Ctrl-C in LaTeX is an error, too.
+    $go_mode = 1 if $state eq 'failed';
     write_made($ENV{PYCODE_BUILD}, %made);
     return 0;
 }
 
 sub end_build {
+    my ($state) = @_;
     return unless $building;
-    my ($state, %made) = made();
+    my ($begun, %made) = made();
     delete @made{grep { !-e } keys %made};
     if ($root_filename) {
         my @files = ("$out_dir1$root_filename.pdf", outputs($aux_dir1, $root_filename));
         $made{$_} = contents($_) for grep { -e } @files;
     }
-    write_made('ended', %made);
+    write_made($state, %made);
     flock $lock, LOCK_UN if defined fileno $lock;
     $building = 0;
 }
 
 sub pause_build {
-    end_build() if $preview_continuous_mode;
+    end_build($failure > 0 ? 'failed' : 'ended') if $preview_continuous_mode;
     return 0;
 }
 
-# paper.made says whether latexmk came to its end, or which one did not, and what the files were
-# like then.
+# paper.made says how latexmk ended, or which one did not, and what the files were like then.
 sub made {
     my @lines = read_lines("$root/paper.made");
-    my $state = @lines && $lines[-1] =~ /^(ended|[\d-]+)$/ ? $1 : 'missing';
+    my $state = @lines && $lines[-1] =~ /^(ended|failed|[\d-]+)$/ ? $1 : 'missing';
     return $state, map { /^(\w*) (.*)/ ? ($2 => $1) : () } @lines;
 }
 
@@ -321,7 +323,7 @@ END {
             $status = 12;
         }
         explain() if $status && !$explained;
-        end_build();
+        end_build($status ? 'failed' : 'ended');
     }
     syswrite $life, "ended\n" if $life;
     $? = $status;
