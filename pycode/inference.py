@@ -1,0 +1,230 @@
+"""How sure the numbers are: intervals, paired tests, calibration, and a choice among models.
+
+Intervals have the level CONFIDENCE, tests the level ALPHA.  Knows arrays, no data set and no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+ALPHA = 0.05
+N_BINS = 10  # of equal width between 0 and 1, for the calibration error
+Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+
+
+class Estimate(float):
+    """A number with the interval from `low` to `high` that its `n` observations allow."""
+
+    low: float
+    high: float
+    n: int
+
+    def __new__(cls, value: float, low: float = np.nan, high: float = np.nan, n: int = 0) -> Any:
+        """The number; it calculates, compares and formats like any float."""
+        estimate = super().__new__(cls, value)
+        estimate.low, estimate.high, estimate.n = float(low), float(high), int(n)
+        return estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same rows."""
+
+    first: str
+    second: str
+    difference: Estimate  # of the accuracies, first minus second
+    n_first: int  # rows that only the first one gets right
+    n_second: int
+    p: float  # exact McNemar
+    p_holm: float  # the same, corrected for the number of pairs
+    by: ClassVar[str] = "inference.compare_pairs"
+    unit: ClassVar[str] = "share of rows"
+
+
+@dataclass(frozen=True)
+class ResampledTest:
+    """Two models on the same folds of a repeated cross-validation."""
+
+    difference: Estimate  # of the mean accuracies
+    t: float
+    p: float
+    p_uncorrected: float  # of the t-test that takes the folds for independent
+    effect: float  # mean over standard deviation of the differences
+    by: ClassVar[str] = "inference.corrected_t_test"
+    unit: ClassVar[str] = "share of rows"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well probabilities agree with what happens."""
+
+    log_loss: Estimate
+    brier: Estimate
+    ece: float  # expected calibration error
+    confidence: NDArray[np.float64] = field(repr=False)  # mean in each bin, NaN if it is empty
+    accuracy: NDArray[np.float64] = field(repr=False)
+    counts: NDArray[np.int64] = field(repr=False)  # rows in each bin
+    by: ClassVar[str] = "inference.calibration"
+
+
+def proportion(successes: ArrayLike) -> Estimate:
+    """The share of true values among booleans, with Wilson's score interval (Wilson 1927).
+
+    Raises ValueError if there are none.
+    """
+    successes = np.asarray(successes, dtype=bool)
+    if not successes.size:
+        raise ValueError("a share of no rows is no number")
+    k, n = int(successes.sum()), successes.size
+    interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(k / n, interval.low, interval.high, n)
+
+
+def mean(values: ArrayLike) -> Estimate:
+    """The mean of independent values, with Student's interval."""
+    values = np.asarray(values, dtype=float)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values)
+    return Estimate(values.mean(), values.mean() - half, values.mean() + half, values.size)
+
+
+def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
+    """The difference of two shares of the same rows, with Bonett and Price's interval.
+
+    Their adjusted Wald interval adds a row to each kind of disagreement (Bonett and Price 2012),
+    so that its middle is a little nearer to zero than the difference.
+    """
+    only_first, only_second, n = _disagreements(first, second)
+    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    half = Z * sqrt((p + q - (p - q) ** 2) / (n + 2))
+    low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
+    return Estimate((only_first - only_second) / n, low, high, n)
+
+
+def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
+    """The p-value of McNemar's exact test that two models are right equally often.
+
+    Of the rows that just one of them gets right, half should be the first one's: a two-sided
+    binomial test, without continuity correction or mid-p.  It is 1 if there are none.
+    """
+    only_first, only_second, _ = _disagreements(first, second)
+    if not only_first + only_second:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values, corrected for their number by Holm's step-down method (Holm 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.asarray(p_values)[order] * factors))
+    return adjusted.tolist()
+
+
+def compare_pairs(correct: Mapping[str, ArrayLike]) -> list[Comparison]:
+    """Every pair of models, by which of the same rows each gets right, with Holm's correction."""
+    pairs = list(combinations(correct, 2))
+    p_values = [mcnemar(correct[a], correct[b]) for a, b in pairs]
+    return [
+        Comparison(
+            a,
+            b,
+            difference(correct[a], correct[b]),
+            *_disagreements(correct[a], correct[b])[:2],
+            p,
+            p_holm,
+        )
+        for (a, b), p, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
+    ]
+
+
+def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
+    """The models that McNemar's exact test, with Holm's correction, cannot tell from the best.
+
+    The best is the one with the most rows right, of equals the first; it is one of them.
+    """
+    best = max(correct, key=lambda name: np.asarray(correct[name]).mean())
+    apart = {
+        name
+        for pair in compare_pairs(correct)
+        for name in (pair.first, pair.second)
+        if best in (pair.first, pair.second) and pair.p_holm <= ALPHA
+    }
+    return [name for name in correct if name == best or name not in apart]
+
+
+def corrected_mean(values: ArrayLike, *, n_train: int, n_test: int) -> Estimate:
+    """The mean over the folds of a repeated cross-validation, with an interval for it.
+
+    Folds share most of their training rows, so the variance of the mean of J values is taken
+    as (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).
+    """
+    values = np.asarray(values, dtype=float)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1)
+    half *= _corrected_error(values, n_train, n_test)
+    return Estimate(values.mean(), values.mean() - half, values.mean() + half, values.size)
+
+
+def corrected_t_test(
+    first: ArrayLike, second: ArrayLike, *, n_train: int, n_test: int
+) -> ResampledTest:
+    """Nadeau and Bengio's corrected resampled t-test of two models' accuracies on the same folds.
+
+    `n_train` and `n_test` are the rows that a fold trains and tests on.  Raises ValueError for
+    fewer than two folds.
+    """
+    values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    if values.size < 2:
+        raise ValueError(f"the test needs two folds or more, not {values.size}")
+    average, sd = float(values.mean()), float(values.std(ddof=1))
+    t, p, p_uncorrected, effect = 0.0, 1.0, 1.0, 0.0
+    if sd:
+        t = average / _corrected_error(values, n_train, n_test)
+        p = 2 * float(stats.t.sf(abs(t), values.size - 1))
+        p_uncorrected = 2 * float(stats.t.sf(abs(average) / stats.sem(values), values.size - 1))
+        effect = average / sd
+    elif average:
+        t = effect = float(np.copysign(np.inf, average))
+        p = p_uncorrected = 0.0
+    interval = corrected_mean(values, n_train=n_train, n_test=n_test)
+    return ResampledTest(interval, t, p, p_uncorrected, effect)
+
+
+def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
+    """How well the probabilities (n_rows, n_classes) of the classes `y`, counted from 0, hold.
+
+    Log loss is -log of the true class's probability (at least 1e-15) and the Brier score the
+    sum over classes of squared errors (Brier 1950), between 0 and 2; both are means over rows.
+    The calibration error is the mean distance, weighted by rows, of accuracy and mean confidence
+    in N_BINS bins of the predicted class's probability, each without its lower end (Guo 2017).
+    """
+    probabilities, y = np.asarray(probabilities, dtype=float), np.asarray(y)
+    true = probabilities[np.arange(len(y)), y]
+    squares = ((probabilities - np.eye(probabilities.shape[1])[y]) ** 2).sum(axis=1)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == y
+    bins = np.searchsorted(np.linspace(0, 1, N_BINS + 1)[1:-1], confidence)
+    counts = np.bincount(bins, minlength=N_BINS)
+    with np.errstate(invalid="ignore"):  # empty bins
+        means, shares = (np.bincount(bins, v, N_BINS) / counts for v in (confidence, right))
+    ece = float(np.nansum(counts * np.abs(means - shares)) / len(y))
+    losses = -np.log(np.maximum(true, 1e-15))
+    return Calibration(mean(losses), mean(squares), ece, means, shares, counts)
+
+
+def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
+    """How many rows only the first and only the second has right, and how many there are."""
+    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if first.shape != second.shape or not first.size:
+        raise ValueError(f"{first.size} and {second.size} rows are no pairs")
+    return int((first & ~second).sum()), int((second & ~first).sum()), first.size
+
+
+def _corrected_error(values: NDArray[np.float64], n_train: int, n_test: int) -> float:
+    return float(values.std(ddof=1)) * sqrt(1 / values.size + n_test / n_train)

@@ -1,0 +1,210 @@
+"""Intervals and tests are those of statsmodels, mlxtend, scikit-posthocs and closed forms."""
+
+import pickle
+from fractions import Fraction
+from math import comb, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+import scikit_posthocs
+from hypothesis import given
+from hypothesis import strategies as st
+from mlxtend.evaluate import mcnemar as mlxtend_mcnemar
+from scipy import stats
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, log_loss
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
+
+from pycode import inference
+
+rows = st.lists(st.booleans(), min_size=1, max_size=300)
+pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=300)
+p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+def close(expected: Any) -> Any:
+    return pytest.approx(expected, rel=1e-10, abs=1e-10)
+
+
+@given(rows)
+def test_proportion_has_wilsons_interval(right):
+    found = inference.proportion(right)
+    low, high = proportion_confint(sum(right), len(right), method="wilson")
+    assert (found, found.n) == (sum(right) / len(right), len(right))
+    assert (found.low, found.high) == close((low, high))
+
+
+def test_proportion_of_nothing():
+    with pytest.raises(ValueError, match="no rows"):
+        inference.proportion([])
+
+
+def test_estimate_is_a_number_that_can_be_kept():
+    found = pickle.loads(pickle.dumps(inference.proportion([True, True, False])))
+    assert found == 2 / 3
+    assert f"{found:.2f}" == "0.67"
+    assert found.n == 3
+    assert found.low < found < found.high
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50))
+def test_mean_has_students_interval(values):
+    found = inference.mean(values)
+    low, high = DescrStatsW(values).tconfint_mean()
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
+
+
+def exact_mcnemar(b: int, c: int) -> float:
+    """Twice the tail of the binomial law, counted in whole numbers."""
+    tail = sum(comb(b + c, k) for k in range(min(b, c) + 1))
+    return float(min(Fraction(1), Fraction(2 * tail, 2 ** (b + c))))
+
+
+@given(pairs)
+def test_mcnemar_is_that_of_two_libraries_and_of_counting(right):
+    first, second = np.array(right).T
+    table = [[np.sum(first & second), np.sum(first & ~second)]]
+    table.append([np.sum(~first & second), np.sum(~first & ~second)])
+    found = inference.mcnemar(first, second)
+    assert found == close(exact_mcnemar(table[0][1], table[1][0]))
+    if table[0][1] + table[1][0]:
+        assert found == close(vars(statsmodels_mcnemar(table, exact=True))["pvalue"])
+        theirs = mlxtend_mcnemar(np.array(table), exact=True)[1]
+        assert found == close(min(1, theirs))
+
+
+@given(pairs)
+def test_difference_has_bonett_and_prices_interval(right):
+    first, second = np.array(right).T
+    n, b, c = len(first), int(np.sum(first & ~second)), int(np.sum(~first & second))
+    found = inference.difference(first, second)
+    middle = Fraction(b - c, n + 2)
+    variance = (Fraction(b + c + 2, n + 2) - middle**2) / (n + 2)
+    half = stats.norm.isf(0.025) * sqrt(variance)
+    assert found == close((b - c) / n)
+    assert found.low == close(max(-1, float(middle) - half))
+    assert found.high == close(min(1, float(middle) + half))
+    swapped = inference.difference(second, first)
+    assert (-swapped.high, -swapped.low) == close((found.low, found.high))
+
+
+def test_rows_that_are_no_pairs():
+    with pytest.raises(ValueError, match="2 and 3 rows are no pairs"):
+        inference.mcnemar([True, False], [True, False, True])
+
+
+@given(p_values)
+def test_holm_is_that_of_statsmodels(values):
+    expected = multipletests(values, method="holm")[1]
+    assert inference.holm(values) == close(expected)
+
+
+def test_holm_is_that_of_scikit_posthocs():
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(shift, size=12) for shift in (0, 0.5, 1, 1)]
+    raw = scikit_posthocs.posthoc_ttest(groups).to_numpy()
+    corrected = scikit_posthocs.posthoc_ttest(groups, p_adjust="holm").to_numpy()
+    upper = np.triu_indices(4, 1)
+    assert inference.holm(raw[upper].tolist()) == close(corrected[upper])
+
+
+def right(n: int, *wrong: range) -> np.ndarray:
+    """Which of `n` rows are right: all but `wrong`."""
+    rows = np.ones(n, dtype=bool)
+    for some in wrong:
+        rows[some] = False
+    return rows
+
+
+def test_all_pairs_are_compared():
+    correct = {"a": right(100), "b": right(100, range(9)), "c": right(100, range(90, 99))}
+    found = inference.compare_pairs(correct)
+    assert [(pair.first, pair.second) for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [(pair.n_first, pair.n_second) for pair in found] == [(9, 0), (9, 0), (9, 9)]
+    assert [pair.difference for pair in found] == pytest.approx([0.09, 0.09, 0])
+    assert [pair.p for pair in found] == pytest.approx([2 / 512, 2 / 512, 1])
+    assert [pair.p_holm for pair in found] == pytest.approx([6 / 512, 6 / 512, 1])
+
+
+def test_models_that_cannot_be_told_from_the_best():
+    correct = {"poor": right(100, range(30)), "near": right(100, range(4)), "best": right(100)}
+    assert inference.indistinguishable(correct) == ["near", "best"]
+    assert inference.indistinguishable({"only": right(5)}) == ["only"]
+    assert inference.indistinguishable({"a": right(9), "b": right(9)}) == ["a", "b"]
+
+
+def test_corrected_t_test_without_overlap_is_students():
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(0.02, 1, 30), rng.normal(0, 1, 30)
+    found = inference.corrected_t_test(first, second, n_train=1, n_test=0)
+    expected = stats.ttest_rel(first, second)
+    assert (found.t, found.p) == close((expected.statistic, expected.pvalue))
+    assert found.p_uncorrected == close(expected.pvalue)
+    interval = expected.confidence_interval(0.95)
+    bounds = (found.difference.low, found.difference.high)
+    assert bounds == close((interval.low, interval.high))
+
+
+@given(st.integers(2, 40), st.integers(1, 9), st.integers(0, 100))
+def test_corrected_t_is_students_shrunk(n_values, ratio, seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(2, n_values))
+    found = inference.corrected_t_test(first, second, n_train=ratio * 10, n_test=10)
+    naive = stats.ttest_rel(first, second)
+    shrunk = naive.statistic / sqrt(1 + n_values / ratio)  # (1/J) / (1/J + 1/ratio)
+    assert found.t == pytest.approx(shrunk, rel=1e-9)
+    assert found.p == pytest.approx(2 * stats.t.cdf(-abs(shrunk), n_values - 1), rel=1e-9)
+    assert found.effect == pytest.approx(naive.statistic / sqrt(n_values), rel=1e-9)
+    outside = found.difference.low > 0 or found.difference.high < 0
+    assert outside == (found.p < 0.05)
+
+
+def test_corrected_t_test_of_equal_and_of_constant_differences():
+    same = inference.corrected_t_test([0.5, 0.6], [0.5, 0.6], n_train=4, n_test=1)
+    assert (same.t, same.p, same.effect) == (0, 1, 0)
+    apart = inference.corrected_t_test([0.5, 0.75], [0.25, 0.5], n_train=4, n_test=1)
+    assert (apart.t, apart.p) == (np.inf, 0)
+    with pytest.raises(ValueError, match="two folds"):
+        inference.corrected_t_test([0.5], [0.4], n_train=4, n_test=1)
+
+
+def probabilities(seed: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    found = rng.dirichlet(np.ones(n_classes), 200)
+    return found, np.array([rng.choice(n_classes, p=row) for row in found])
+
+
+@pytest.mark.parametrize(("seed", "n_classes"), [(0, 2), (1, 3), (2, 10)])
+def test_calibration_is_that_of_scikit_learn_and_of_counting(seed, n_classes):
+    found, y = probabilities(seed, n_classes)
+    calibration = inference.calibration(found, y)
+    labels = list(range(n_classes))
+    assert calibration.log_loss == close(log_loss(y, found, labels=labels))
+    halved: Any = False
+    brier = brier_score_loss(y, found, labels=labels, scale_by_half=halved)
+    assert calibration.brier == close(brier)
+
+    error, confidence, right = 0.0, found.max(axis=1), found.argmax(axis=1) == y
+    for b in range(10):
+        inside = (confidence > b / 10) & (confidence <= (b + 1) / 10)
+        if inside.any():
+            error += abs(right[inside].sum() - confidence[inside].sum()) / len(y)
+    assert calibration.ece == close(error)
+    assert calibration.counts.sum() == len(y)
+    accuracy, means = calibration_curve(right, confidence, n_bins=10)
+    filled = calibration.counts > 0
+    assert calibration.accuracy[filled] == close(accuracy)
+    assert calibration.confidence[filled] == close(means)
+
+
+def test_calibration_of_certainty():
+    sure = inference.calibration(np.eye(3)[[0, 1, 2, 0]], [0, 1, 2, 0])
+    assert (sure.log_loss, sure.brier, sure.ece) == (0, 0, 0)
+    wrong = inference.calibration(np.eye(3)[[1, 1]], [0, 0])
+    assert wrong.brier == 2
+    assert wrong.ece == 1
+    assert np.isfinite(wrong.log_loss)
