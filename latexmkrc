@@ -31,13 +31,14 @@ $ENV{MPLBACKEND} = 'Agg';
 $ENV{PYCODE_PROGRESS} = "/proc/$$/fd/2";
 fcntl STDERR, F_SETFL, O_APPEND | fcntl STDERR, F_GETFL, 0 if -f STDERR;
 
-# PythonTeX reads paper.pytxcode, which LaTeX writes, and writes what LaTeX inputs.
+# PythonTeX reads paper.pytxcode and paper.claims, which LaTeX writes, and writes what LaTeX inputs.
 $extra_rule_spec{'pythontex'} = [
     'internal', '', 'run_pythontex',
     '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
 ];
 $hash_calc_ignore_pattern{'pytxmcr'} = '^%Last time';    # which is all that a forced run changes
-push @generated_exts, 'pytxcode', 'made', 'synctex.gz', 'synctex(busy)';
+$hash_calc_ignore_pattern{'claims'}  = '^% ';            # the line that a claim stands on
+push @generated_exts, 'pytxcode', 'claims', 'made', 'synctex.gz', 'synctex(busy)';
 
 my $building;
 open my $lock, '+<', "$root/latexmkrc";    # the watcher holds it, too
@@ -156,27 +157,30 @@ sub kill_all {
     }
 }
 
-# What results.tex says of the run that wrote it: how it ended, in which folder it ran, and the
-# files it read and wrote with their digests.
+# What results.tex says of the run that wrote it: how it ended, in which folder it ran, the files
+# it read and wrote with their digests, and the claims it checked.
 sub run_record {
-    my %run = (state => 'missing', folder => '', files => {}, read => []);
+    my %run = (state => 'missing', folder => '', files => {}, read => [], claims => {});
     my @lines = read_lines("$root/results.tex");
     return %run unless @lines && $lines[-1] eq "% end\n";
     for (@lines) {
         $run{state}     = $1 if /^\\resultstate\{(\w+)\}/;
-        $run{failure}   = $1 if /^% failure (.*)/;
+        $run{failure}  .= "$1\n" if /^% failure (.+)/;
         $run{folder}    = $1 if /^% in (.*)/;
         $run{files}{$2} = $1 if /^% (?:read|wrote) (\w*) (.*)/;
         push @{$run{read}}, $1 if /^% read \w* (.*)/;
+        $run{claims}{$1} = 1 if /^\\claimstate\{(.*)\}\{\w+\}/;
     }
     return %run;
 }
 
-# Whether a run did not end well, or its files are not as it left them.
+# Whether a run did not end well, its files are not as it left them, or a claim is new.
 sub outdated {
     my %run = @_;
+    my @claims = grep { !/^% / } read_lines(($aux_dir1 // '') . 'paper.claims');
     return $run{state} ne 'complete'
-        || grep { digest($_) ne $run{files}{$_} } keys %{$run{files}};
+        || grep({ digest($_) ne $run{files}{$_} } keys %{$run{files}})
+        || grep { !$run{claims}{s/\s+$//r} } @claims;
 }
 
 sub read_lines { open my $file, '<', shift or return; return <$file> }
@@ -209,7 +213,7 @@ sub run_pythontex {
             x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
         last if $attempt > 1 && !@always;
         unlink "$root/results.tex" if $run{state} ne 'complete';    # it tells of another failure
-        rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}');
+        rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}'), "$job.claims";
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
         local $ENV{PYCODE_RUN} = $$;
@@ -252,7 +256,7 @@ sub run_again {
 sub refusal {
     my @code = @_;
     return 'no block of paper.tex calls results.begin(pytex)'
-        unless grep { /\bbegin\(pytex\)/ } @code;
+        unless grep { /\bbegin\(pytex\b/ } @code;
     my %sessions = map { /^=>PYTHONTEX#(\w+#\w+)#.*#(\d+)#$/ ? ($1 => $2) : () } @code;
     return undef if keys %sessions < 2;
     my ($other) = sort grep { $_ ne 'py#default' } keys %sessions;
@@ -284,7 +288,7 @@ $failure_cmd = 'internal explain';
 my $explained;
 sub explain {
     my %run = run_record();
-    print STDERR "\n$run{failure}\n" if $run{failure};
+    print STDERR "\n$run{failure}" if $run{failure};
     my @unknown;
     for (read_lines($log_name)) {
         push @unknown, $1 if /no result is called `([^']+)'/;

@@ -24,7 +24,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pycode import data, evaluation, figures, models
+from pycode import data, evaluation, figures, inspection, models
 
 GRID = {
     "alpha": [1e-4, 1e-3, 1e-2],
@@ -97,10 +97,10 @@ def drawn(split, digits, fitted):
     points = np.array([[done["curve", size, k][1] for k in range(5)] for size in SIZES])
     (train, validation), (train_sd, validation_sd) = points.mean(1).T, points.std(1).T
     curve = evaluation.LearningCurve(tuple(SIZES), train, train_sd, validation, validation_sd)
-    importances = evaluation.importances(scores["random forest"].estimator)
-    confidence = evaluation.confidence(scores["MLP"].estimator, split)
-    confusion = evaluation.confusion(scores["SVM"].estimator, split)
-    wrong, said = evaluation.mistakes(done["digits", "SVM", "fit"][0], digits)
+    importances = inspection.importances(scores["random forest"].estimator)
+    confidence = inspection.confidence(scores["MLP"].estimator, split)
+    confusion = inspection.confusion(scores["SVM"].estimator, split)
+    wrong, said = inspection.mistakes(done["digits", "SVM", "fit"][0], digits)
     images = digits.X_test[wrong].reshape(-1, 8, 8)
     return {
         "mistakes": ((images, digits.y_test[wrong], said, digits.classes), {}),

@@ -1,6 +1,7 @@
 """Data sets, and their rows split for training, choosing and testing."""
 
 import csv
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ class Dataset:
     y: NDArray[np.int64]
     classes: tuple[str, ...]  # what the classes are called, by their number
     source: str = "the generated data"  # named in errors
+    roles: tuple[str, ...] = ()  # of the features, if known: informative, redundant or random
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class Summary:
     max: float
     by: ClassVar[str] = "data.describe"
     digits: ClassVar[int] = 3
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Ways in which held-out rows may have had a part in training; all are 0 if there are none."""
+
+    n_shared: int  # rows that stand in more than one part
+    n_scaled: int  # features that had mean 0 and variance 1 over all rows, before the split
+    n_moved: int  # scaled entries that change if rows change from which they must not learn
+    by: ClassVar[str] = "data.leakage"
 
 
 @dataclass(frozen=True)
@@ -87,9 +99,9 @@ def synthetic(
     """A generated data set: one Gaussian cluster a class, on the corners of a hypercube.
 
     Features that are neither informative nor redundant (linear combinations of the
-    informative ones) are noise; see scikit-learn's make_classification.
+    informative ones) are random; see scikit-learn's make_classification.
     """
-    generated: Any = make_classification(
+    made: Any = make_classification(
         n_samples=n_samples,
         n_features=n_features,
         n_informative=n_informative,
@@ -97,9 +109,10 @@ def synthetic(
         n_classes=n_classes,
         n_clusters_per_class=1,
         random_state=seed,
+        return_X_y=False,
     )
-    X, y = generated
-    return Dataset(X, y, tuple(str(number) for number in range(n_classes)))
+    classes = tuple(str(number) for number in range(n_classes))
+    return Dataset(made.X, made.y, classes, roles=tuple(map(str, made.feature_info)))
 
 
 def digits() -> Dataset:
@@ -184,6 +197,42 @@ def describe(dataset: Dataset, split: Split) -> Summary:
         min=float(X.min()),
         max=float(X.max()),
     )
+
+
+def leakage(dataset: Dataset, split: Split) -> Leakage:
+    """What of the held-out rows may be known to a model that is fitted on the training rows.
+
+    Rows are the same if all their features are.  A preprocessing that learns from more than
+    the training rows is seen by its effect: training rows must come out the same whatever the
+    others are, and a held-out row whatever stands beside it.
+    """
+    parts = (split.X_train, split.X_validation, split.X_test)
+    distinct = np.vstack([np.unique(part, axis=0) for part in parts])
+    means, variances = dataset.X.mean(axis=0), dataset.X.var(axis=0)
+    scaled = np.isclose(means, 0, atol=1e-9) & np.isclose(variances, 1, atol=1e-9)
+    seen = split.scaled()
+    other = replace(split, X_validation=split.X_validation + 1, X_test=split.X_test * 2).scaled()
+    alone = replace(split, X_validation=split.X_validation[:1], X_test=split.X_test[:1]).scaled()
+    moved = [
+        seen.X_train != other.X_train,
+        seen.X_validation[:1] != alone.X_validation,
+        seen.X_test[:1] != alone.X_test,
+    ]
+    return Leakage(
+        n_shared=len(distinct) - len(np.unique(distinct, axis=0)),
+        n_scaled=int(scaled.sum()),
+        n_moved=int(sum(part.sum() for part in moved)),
+    )
+
+
+def digests(split: Split) -> dict[str, str]:
+    """The first 16 hexadecimal digits of each part's SHA-256, of its rows to six decimals."""
+    found = {}
+    for part in ("train", "validation", "test"):
+        X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
+        rows = np.round(np.column_stack([X, y]), 6) + 0.0  # no negative zeros
+        found[part] = hashlib.sha256(rows.astype("<f8").tobytes()).hexdigest()[:16]
+    return found
 
 
 def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:

@@ -4,40 +4,78 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import confusion_matrix
-from sklearn.model_selection import ParameterGrid, StratifiedKFold
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    HalvingGridSearchCV,
+    ParameterGrid,
+    RepeatedStratifiedKFold,
+    StratifiedKFold,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pycode import data, inference
 from pycode.cache import Call, compute
-from pycode.data import Split
+from pycode.data import Dataset, Split
+from pycode.inference import Calibration, Comparison, Estimate, ResampledTest
+
+Grid = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Score:
     """One model's accuracy, the share of rows whose class it names, on each part of a split.
 
-    `cv` and `cv_sd` are mean and standard deviation (ddof 0) over the folds of the
-    training rows, all scaled before they were folded; for `cv_in_fold` each fold's scaler
-    saw only the rows it was trained on.
+    `correct` says which rows of each part they are.  `cv` and `cv_sd` are mean and standard
+    deviation (ddof 0) over the folds of the training rows, all scaled before they were folded;
+    for `cv_in_fold` each fold's scaler saw only the rows it was trained on.
     """
 
-    train: float
-    validation: float
-    test: float
-    cv: float
+    train: Estimate
+    validation: Estimate
+    test: Estimate
+    cv: Estimate
     cv_sd: float
-    cv_in_fold: float
+    cv_in_fold: Estimate
     cv_in_fold_sd: float
     n_bytes: int  # of the fitted model's arrays: a measure of complexity that all models have
     estimator: Any = field(repr=False)  # fitted on the scaled training rows
+    correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
     by: ClassVar[str] = "evaluation.score"
+    unit: ClassVar[str] = "share of rows"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """One model's accuracies in a repeated cross-validation, the scaler fitted in each fold."""
+
+    accuracies: NDArray[np.float64] = field(repr=False)
+    n_train: int  # rows that each fit saw
+    n_test: int
+    mean: Estimate  # with Nadeau and Bengio's interval
+    by: ClassVar[str] = "evaluation.cross_validate"
+    unit: ClassVar[str] = "share of rows"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model with some of its parameters set, fitted on the scaled training rows."""
+
+    parameters: Mapping[str, Any]
+    train: Estimate
+    validation: Estimate
+    n_parameters: int  # weights and biases of a network, 0 for other models
+    converged: bool  # before it had made all the steps it may make
+    correct: NDArray[np.bool_] = field(repr=False)  # of the validation rows
+    by: ClassVar[str] = "evaluation.vary"
+    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -50,9 +88,10 @@ class LearningCurve:
     sizes: tuple[int, ...]
     train: tuple[float, ...]
     train_sd: tuple[float, ...]
-    validation: tuple[float, ...]
+    validation: tuple[Estimate, ...]
     validation_sd: tuple[float, ...]
     by: ClassVar[str] = "evaluation.learning_curve"
+    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -60,33 +99,40 @@ class Trial:
     """One setting of a search: its parameters and its accuracy over the folds."""
 
     parameters: Mapping[str, Any]
-    mean: float
+    mean: Estimate
     sd: float
     n_train: int  # rows that each fit saw
     by: ClassVar[str] = "evaluation.search"
+    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
-class Importances:
-    """Each feature's share of the impurity that a forest's splits remove, summing to 1."""
+class Tuning:
+    """A search for parameters, by cross-validation on all training rows, and what it cost.
 
-    values: NDArray[np.float64] = field(repr=False)
-    largest: float
-    mean: float
-    n_zero: int
-    by: ClassVar[str] = "evaluation.importances"
+    `path` has, after each trial or round, what was spent until then and the best score of the
+    grid so far or of the round; one fit on all rows of a fold's training part costs 1.
+    """
+
+    tuned: Variant  # the best setting, fitted anew
+    score: float  # its mean accuracy over the folds
+    n_fits: int
+    cost: float
+    path: tuple[tuple[float, float], ...]
+    by: ClassVar[str] = "evaluation.tune"
 
 
 @dataclass(frozen=True)
-class Confidence:
-    """The probability a model gives to the class it names, for each test row."""
+class Spread:
+    """How a model's test accuracy varies with the seed, all else being equal."""
 
-    values: NDArray[np.float64] = field(repr=False)
-    correct: NDArray[np.bool_] = field(repr=False)
-    mean: float
-    mean_correct: float
-    mean_wrong: float
-    by: ClassVar[str] = "evaluation.confidence"
+    accuracies: tuple[float, ...]
+    mean: Estimate
+    sd: float  # ddof 1
+    least: float
+    most: float
+    by: ClassVar[str] = "evaluation.reseed"
+    unit: ClassVar[str] = "share of rows"
 
 
 def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
@@ -111,26 +157,67 @@ def compare(
     for name in reversed(list(candidates)):
         (fitted, n_bytes), *folds = islice(values, 1 + 2 * cv)
         once, in_fold = np.reshape(folds, (2, cv, 2))[:, :, 1]
+        correct = _correct(fitted, scaled)
         scores[name] = Score(
-            train=float(fitted.score(X, y)),
-            validation=float(fitted.score(scaled.X_validation, scaled.y_validation)),
-            test=float(fitted.score(scaled.X_test, scaled.y_test)),
-            cv=float(once.mean()),
+            **{part: inference.proportion(rows) for part, rows in correct.items()},
+            cv=_over_folds(once, len(y)),
             cv_sd=float(once.std()),
-            cv_in_fold=float(in_fold.mean()),
+            cv_in_fold=_over_folds(in_fold, len(y)),
             cv_in_fold_sd=float(in_fold.std()),
             n_bytes=n_bytes,
             estimator=fitted,
+            correct=correct,
         )
     return {name: scores[name] for name in candidates}
 
 
-def best(scores: Mapping[str, Score]) -> str:
-    """The name of the model with the highest accuracy on the validation rows.
+def ties(scores: Mapping[str, Score]) -> list[str]:
+    """The models that the validation rows cannot tell from the best (see `inference`)."""
+    return inference.indistinguishable({n: s.correct["validation"] for n, s in scores.items()})
 
-    Of equals the first, which is the simplest.
-    """
-    return max(scores, key=lambda name: scores[name].validation)
+
+def best(scores: Mapping[str, Score]) -> str:
+    """The simplest model, that is the first, that the validation rows cannot tell from the best."""
+    return ties(scores)[0]
+
+
+def compare_pairs(
+    scores: Mapping[str, Score], *, part: str = "test"
+) -> dict[tuple[str, str], Comparison]:
+    """Every pair of models on the rows of one part."""
+    return inference.compare_pairs({name: s.correct[part] for name, s in scores.items()})
+
+
+def cross_validate(
+    candidates: Mapping[str, BaseEstimator],
+    split: Split,
+    *,
+    cv: int = 5,
+    repeats: int = 5,
+    seed: int = 42,
+) -> dict[str, Folds]:
+    """Each candidate's accuracies on the same `cv` times `repeats` folds of the training rows."""
+    X, y = split.X_train, split.y_train
+    folds = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed)
+    splits = list(folds.split(X, y))
+    n_train, n_test = (round(np.mean([len(part[i]) for part in splits])) for i in (0, 1))
+    calls: list[Call] = []
+    for estimator in reversed(list(candidates.values())):
+        pipeline = make_pipeline(StandardScaler(), estimator)
+        calls += [delayed(_fit_fold)(pipeline, X, y, train, test) for train, test in splits]
+    values = np.reshape(compute(calls), (len(candidates), len(splits), 2))[::-1, :, 1]
+    size = {"n_train": n_train, "n_test": n_test}
+    return {
+        name: Folds(row, **size, mean=inference.corrected_mean(row, **size))
+        for name, row in zip(candidates, values, strict=True)
+    }
+
+
+def compare_folds(folds: Mapping[str, Folds]) -> dict[tuple[str, str], ResampledTest]:
+    """Every pair of models on the folds of a repeated cross-validation."""
+    size = next(iter(folds.values()))
+    accuracies = {name: found.accuracies for name, found in folds.items()}
+    return inference.compare_folds(accuracies, n_train=size.n_train, n_test=size.n_test)
 
 
 def learning_curve(
@@ -145,13 +232,47 @@ def learning_curve(
     calls = [call for size in reversed(sizes) for call in _folds(estimator, X, y, cv, size)]
     folds = np.reshape(compute(calls), (n_sizes, cv, 2))[::-1]
     train, validation = np.moveaxis(folds, 2, 0)
-    columns = (train.mean(1), train.std(1), validation.mean(1), validation.std(1))
-    return LearningCurve(tuple(sizes), *(tuple(c.tolist()) for c in columns))
+    return LearningCurve(
+        sizes=tuple(sizes),
+        train=tuple(train.mean(axis=1).tolist()),
+        train_sd=tuple(train.std(axis=1).tolist()),
+        validation=tuple(
+            _over_folds(row, len(y), n) for n, row in zip(sizes, validation, strict=True)
+        ),
+        validation_sd=tuple(validation.std(axis=1).tolist()),
+    )
+
+
+def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) -> list[Variant]:
+    """`estimator` with each setting of one or more grids, in their order (see ParameterGrid)."""
+    scaled = split.scaled()
+    settings: list[dict[str, Any]] = list(ParameterGrid(cast(Any, grid)))
+    calls: list[Call] = []
+    for parameters in settings:
+        candidate: Any = clone(estimator)
+        calls.append(
+            delayed(_fit)(candidate.set_params(**parameters), scaled.X_train, scaled.y_train)
+        )
+    variants = []
+    for parameters, (fitted, _) in zip(settings, compute(calls), strict=True):
+        correct = _correct(fitted, scaled)
+        weights = [*getattr(fitted, "coefs_", []), *getattr(fitted, "intercepts_", [])]
+        variants.append(
+            Variant(
+                parameters,
+                inference.proportion(correct["train"]),
+                inference.proportion(correct["validation"]),
+                sum(array.size for array in weights),
+                np.max(getattr(fitted, "n_iter_", 0)) < getattr(fitted, "max_iter", np.inf),
+                correct["validation"],
+            )
+        )
+    return variants
 
 
 def search(
     estimator: BaseEstimator,
-    grid: Mapping[str, Sequence[Any]],
+    grid: Grid,
     split: Split,
     *,
     rows: int,
@@ -170,44 +291,80 @@ def search(
         calls += _folds(candidate.set_params(**parameters), X, y, cv)
     accuracies = np.reshape(compute(calls), (len(settings), cv, 2))[:, :, 1]
     trials = [
-        Trial(parameters, float(row.mean()), float(row.std()), len(y) * (cv - 1) // cv)
+        Trial(parameters, _over_folds(row, len(y)), float(row.std()), len(y) * (cv - 1) // cv)
         for parameters, row in zip(settings, accuracies, strict=True)
     ]
     return sorted(trials, key=lambda trial: -trial.mean)
 
 
-def importances(forest: Any) -> Importances:
-    """The impurity importances of a fitted forest's features."""
-    shares = forest.feature_importances_
-    return Importances(shares, float(shares.max()), float(shares.mean()), int((shares == 0).sum()))
+def tune(
+    estimator: BaseEstimator, grid: Grid, split: Split, *, cv: int = 3, seed: int = 42
+) -> dict[str, Tuning]:
+    """The best setting of `grid` by trying all, and by successive halving (Jamieson 2016).
+
+    Both see all training rows, scaled in each fold.  Halving starts with few rows and keeps the
+    better third of the settings for thrice as many, until it has all (HalvingGridSearchCV).
+    """
+    X, y, settings = split.X_train, split.y_train, list(ParameterGrid(dict(grid)))
+    calls: list[Call] = [delayed(_halve)(estimator, grid, X, y, cv, seed)]
+    for parameters in settings:
+        candidate: Any = clone(estimator)
+        pipeline = make_pipeline(StandardScaler(), candidate.set_params(**parameters))
+        calls += _folds(pipeline, X, y, cv)
+    rounds, *folds = compute(calls)
+    means = np.reshape(folds, (len(settings), cv, 2))[:, :, 1].mean(axis=1)
+    grid_path = [(cv * (n + 1.0), float(m)) for n, m in enumerate(np.maximum.accumulate(means))]
+    rounds_path, spent = [], 0.0
+    for n_rows, scores, _ in rounds:
+        spent += cv * len(scores) * n_rows / len(y)
+        rounds_path.append((spent, max(scores)))
+    found = {
+        "grid": (settings[int(means.argmax())], len(folds), grid_path),
+        "halving": (rounds[-1][2], cv * sum(len(scores) for _, scores, _ in rounds), rounds_path),
+    }
+    refit = [{key: [value] for key, value in setting.items()} for setting, _, _ in found.values()]
+    tuned = vary(estimator, refit, split)
+    return {
+        name: Tuning(variant, path[-1][1], n_fits, path[-1][0], tuple(path))
+        for (name, (_, n_fits, path)), variant in zip(found.items(), tuned, strict=True)
+    }
 
 
-def confidence(estimator: Any, split: Split) -> Confidence:
-    """How sure a model fitted on the scaled training rows is of each test row."""
-    scaled = split.scaled()
-    values = estimator.predict_proba(scaled.X_test).max(axis=1)
-    correct = estimator.predict(scaled.X_test) == scaled.y_test
-    return Confidence(
-        values,
-        correct,
-        float(values.mean()),
-        float(values[correct].mean()),
-        float(values[~correct].mean()),
-    )
+def reseed(
+    candidates: Mapping[str, BaseEstimator], split: Split, *, seeds: Sequence[int]
+) -> dict[str, Spread]:
+    """How each candidate's test accuracy varies with its own seed, on the same split."""
+    return _spread(candidates, [(split, seed) for seed in seeds])
 
 
-def confusion(estimator: Any, split: Split) -> NDArray[np.int64]:
-    """Counts of test rows (n_classes, n_classes), true class down and named class across."""
-    scaled = split.scaled()
-    labels = np.arange(len(split.classes))
-    return confusion_matrix(scaled.y_test, estimator.predict(scaled.X_test), labels=labels)
+def resplit(
+    candidates: Mapping[str, BaseEstimator], dataset: Dataset, *, seeds: Sequence[int]
+) -> dict[str, Spread]:
+    """How each candidate's test accuracy varies with the seed of the split, its own unchanged."""
+    return _spread(candidates, [(data.split(dataset, seed=seed), None) for seed in seeds])
 
 
-def mistakes(estimator: Any, split: Split) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The positions of the test rows that a fitted model misclassifies, and what it says."""
-    predicted = estimator.predict(split.scaled().X_test)
-    wrong = np.flatnonzero(predicted != split.y_test)
-    return wrong, predicted[wrong]
+def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Calibration]:
+    """How well each candidate's probabilities hold on the test rows.
+
+    A candidate without any gets them by Platt's sigmoids, fitted to its decisions on folds of
+    the training rows (CalibratedClassifierCV).
+    """
+    scaled, once = split.scaled(), cast(Any, False)
+    calls = [
+        delayed(_fit)(
+            model
+            if hasattr(model, "predict_proba")
+            else CalibratedClassifierCV(model, cv=5, ensemble=once),
+            scaled.X_train,
+            scaled.y_train,
+        )
+        for model in candidates.values()
+    ]
+    return {
+        name: inference.calibration(fitted.predict_proba(scaled.X_test), scaled.y_test)
+        for name, (fitted, _) in zip(candidates, compute(calls), strict=True)
+    }
 
 
 def _folds(
@@ -216,6 +373,68 @@ def _folds(
     """The calls of a stratified cross-validation, with the first `size` rows of each fold."""
     splits = StratifiedKFold(cv).split(X, y)
     return [delayed(_fit_fold)(estimator, X, y, train[:size], test) for train, test in splits]
+
+
+def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Estimate:
+    """Their mean, with an interval, if all `n` rows are tested once."""
+    n_test = n // len(accuracies)
+    return inference.corrected_mean(accuracies, n_train=n_train or n - n_test, n_test=n_test)
+
+
+def _correct(fitted: Any, scaled: Split) -> dict[str, NDArray[np.bool_]]:
+    """Which rows of each part a fitted model gets right."""
+    parts = ("train", "validation", "test")
+    pairs = {part: (getattr(scaled, f"X_{part}"), getattr(scaled, f"y_{part}")) for part in parts}
+    return {part: fitted.predict(X) == y for part, (X, y) in pairs.items()}
+
+
+def _spread(
+    candidates: Mapping[str, BaseEstimator], runs: Sequence[tuple[Split, int | None]]
+) -> dict[str, Spread]:
+    scaled = [(split.scaled(), seed) for split, seed in runs]
+    calls: list[Call] = []
+    for model in reversed(list(candidates.values())):
+        for part, seed in scaled:
+            seeded: Any = clone(model)
+            if seed is not None and "random_state" in seeded.get_params():
+                seeded.set_params(random_state=seed)
+            calls.append(delayed(_fit)(seeded, part.X_train, part.y_train))
+    values = iter(compute(calls))
+    spreads = {}
+    for name in reversed(list(candidates)):
+        found = [next(values)[0].score(part.X_test, part.y_test) for part, _ in scaled]
+        spreads[name] = Spread(
+            tuple(found),
+            inference.mean(found),
+            float(np.std(found, ddof=1)),
+            min(found),
+            max(found),
+        )
+    return {name: spreads[name] for name in candidates}
+
+
+def _halve(
+    estimator: BaseEstimator, grid: Grid, X: Any, y: Any, cv: int, seed: int
+) -> list[tuple[int, list[float], dict[str, Any]]]:
+    """Each round of a successive halving: its rows, its scores and its best setting."""
+    pipeline = make_pipeline(StandardScaler(), estimator)
+    prefix = f"{pipeline.steps[-1][0]}__"
+    folds: Any = StratifiedKFold(cv)
+    search = HalvingGridSearchCV(
+        pipeline,
+        {prefix + key: list(values) for key, values in grid.items()},
+        cv=folds,
+        random_state=seed,
+        refit=False,
+    ).fit(X, y)
+    found, rounds = search.cv_results_, []
+    for n in range(search.n_iterations_):
+        inside = np.flatnonzero(found["iter"] == n)
+        scores = found["mean_test_score"][inside]
+        best = found["params"][inside[scores.argmax()]]
+        setting = {key.removeprefix(prefix): value for key, value in best.items()}
+        rounds.append((int(found["n_resources"][inside[0]]), scores.tolist(), setting))
+    return rounds
 
 
 def _fit(estimator: Any, X: Any, y: Any) -> tuple[Any, int]:

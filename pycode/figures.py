@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.metadata import version
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from pycode import fonts, tex
 from pycode.cache import compute
-from pycode.evaluation import Confidence, Importances, LearningCurve, Score
+from pycode.evaluation import LearningCurve, Score, Spread, Tuning, Variant
+from pycode.inference import Calibration
+from pycode.inspection import Confidence, Importances, precision_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,6 +162,75 @@ def behaviour(
         f" correctly, {confidence.mean_wrong:.2f} on the others."
         f" (c) Accuracy against the size of the fitted model: {sizes}."
         f" (d) Training minus validation accuracy: {gaps}."
+    )
+
+
+@figure
+def ablation(
+    penalties: Sequence[Variant],
+    architectures: Sequence[Variant],
+    tuned: Mapping[str, Tuning],
+    seeds: Mapping[str, Mapping[str, Spread]],
+    *,
+    width: str | float,
+) -> Drawn:
+    r"""The `\includegraphics` of what the MLP's parameters are worth: figures/ablation.pdf.
+
+    Panels: (a) accuracy against the penalty, with early stopping and without; (b) validation
+    accuracy against the number of parameters; (c) the score of each search against what it has
+    spent; (d) the test accuracies that seeds lead to.  `width` is that of the text.
+    """
+    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
+    _draw_penalties(axes[0], penalties)
+    _draw_architectures(axes[1], architectures)
+    _draw_tuning(axes[2], tuned)
+    _draw_seeds(axes[3], seeds)
+    top = max(architectures, key=lambda variant: variant.validation)
+    searches = ", ".join(f"{n} {t.score:.3f} for {t.cost:.0f} fits" for n, t in tuned.items())
+    ranges = "; ".join(
+        f"{kind}: " + ", ".join(f"{n} {s.least:.2f} to {s.most:.2f}" for n, s in spreads.items())
+        for kind, spreads in seeds.items()
+    )
+    return fig, (
+        "Four panels. (a) Validation accuracy goes from"
+        f" {penalties[0].validation:.2f} with the smallest penalty to"
+        f" {penalties[-1].validation:.2f} with the largest."
+        f" (b) The highest validation accuracy, {top.validation:.2f}, is that of"
+        f" {top.n_parameters} parameters. (c) Scores of the searches: {searches}."
+        f" (d) Test accuracies by seed. {ranges}."
+    )
+
+
+@figure
+def interpretation(
+    calibrations: Mapping[str, Calibration],
+    importances: Mapping[str, NDArray[np.float64]],
+    roles: Sequence[str],
+    images: Mapping[str, NDArray[np.float64]],
+    *,
+    width: str | float,
+) -> Drawn:
+    r"""The `\includegraphics` of what the models know and use: figures/interpretation.pdf.
+
+    Panels: (a) reliability diagram; (b) how many of the most important features are informative
+    or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
+    """
+    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
+    _draw_reliability(axes[0], calibrations)
+    _draw_precision(axes[1], importances, roles)
+    for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
+        _draw_image(ax, image)
+        ax.set_title(f"({letter}) {name}")
+    errors = ", ".join(f"{name} {found.ece:.3f}" for name, found in calibrations.items())
+    brightest = ", ".join(
+        f"{name}: row {row + 1}, column {column + 1}"
+        for name, image in images.items()
+        for row, column in [np.unravel_index(image.argmax(), image.shape)]
+    )
+    return fig, (
+        f"Four panels. (a) Reliability diagram; calibration errors: {errors}."
+        f" (b) Precision of {len(importances)} rankings of {len(next(iter(importances.values())))}"
+        f" features at each length. (c, d) Importances of pixels; the largest are at {brightest}."
     )
 
 
@@ -310,6 +381,97 @@ def _draw_generalisation(ax: Axes, scores: Scores) -> None:
         ax.plot(score.train, score.validation, marker, color="C0", label=name, ls="")
     ax.legend(loc="upper left")
     ax.set(xlabel="training accuracy", ylabel="validation accuracy", title="(d) generalisation")
+
+
+def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
+    for stopping, style in ((False, "-"), (True, "--")):
+        some = [v for v in variants if v.parameters["early_stopping"] is stopping]
+        alphas = [v.parameters["alpha"] for v in some]
+        for part, marker, colour in zip(("train", "validation"), "so", _colours(2), strict=True):
+            label = f"{part}, early stopping" if stopping else part
+            scores = [getattr(v, part) for v in some]
+            ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
+    ax.set_xscale("log")
+    ax.minorticks_off()
+    ax.grid(axis="y")
+    ax.legend(loc="lower left")
+    ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
+
+
+def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
+    depths = sorted({len(v.parameters["hidden_layer_sizes"]) for v in variants})
+    for depth, marker in zip(depths, _markers(len(depths)), strict=True):
+        some = [v for v in variants if len(v.parameters["hidden_layer_sizes"]) == depth]
+        sizes, scores = [v.n_parameters for v in some], [v.validation for v in some]
+        label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
+        ax.plot(sizes, scores, marker, ls="-", label=label)
+    ax.set_xscale("log")
+    ax.grid(axis="y")
+    ax.legend(loc="lower right")
+    ax.set(xlabel="weights and biases", ylabel="validation accuracy", title="(b) architecture")
+
+
+def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
+    for (name, tuning), marker in zip(tuned.items(), _markers(len(tuned)), strict=True):
+        cost, score = zip(*tuning.path, strict=True)
+        ax.plot(cost, score, marker, ls="-", markersize=3, label=name)
+    ax.set_xscale("log")
+    ax.grid(axis="y")
+    ax.legend(loc="lower right")
+    ax.set(xlabel="cost, in fits to all rows", ylabel="best accuracy so far")
+    ax.set_title("(c) searches, cross-validation")
+
+
+def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
+    for (kind, spreads), marker, offset in zip(seeds.items(), "ox", (-0.15, 0.15), strict=True):
+        for position, spread in enumerate(spreads.values()):
+            some = spread.accuracies
+            label = kind if position == 0 else None
+            colour = _colours(2)[offset > 0]
+            x = [position + offset] * len(some)
+            ax.plot(x, some, marker, ls="", color=colour, label=label, markersize=4)
+    names = list(next(iter(seeds.values())))
+    ax.set_xticks(range(len(names)), names)
+    ax.margins(x=0.15)
+    ax.grid(axis="y")
+    ax.legend(loc="lower right")
+    ax.set(ylabel="test accuracy", title="(d) seeds")
+
+
+def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None:
+    ax.plot([0, 1], [0, 1], color="0.5", ls="--")
+    markers = _markers(len(calibrations))
+    for (name, found), marker in zip(calibrations.items(), markers, strict=True):
+        filled = found.counts > 0
+        ax.plot(found.confidence[filled], found.accuracy[filled], marker, ls="-", label=name)
+    ax.legend(loc="upper left")
+    ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test rows")
+
+
+def _draw_precision(
+    ax: Axes, importances: Mapping[str, NDArray[np.float64]], roles: Sequence[str]
+) -> None:
+    n = len(next(iter(importances.values())))
+    useful = ("informative", "redundant")
+    for (name, values), marker in zip(importances.items(), "os^", strict=True):
+        if roles:
+            found = [precision_at(k, values, roles, useful) for k in range(1, n + 1)]
+            ax.plot(range(1, n + 1), found, marker, ls="-", markevery=8, label=name)
+    if roles:
+        share = float(np.isin(roles, useful).mean())
+        ax.axhline(share, color="0.5", ls="--", label="any order")
+        ax.legend(loc="lower left")
+    ax.grid(axis="y")
+    ax.set(xlabel="number k of features", ylabel="precision at k")
+    ax.set_title("(b) useful among the k foremost")
+
+
+def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.heatmap(image, ax=ax, cmap=plt.rcParams["image.cmap"], square=True)
+    ax.set(xticks=[], yticks=[])
 
 
 def panels(

@@ -4,7 +4,7 @@ Intervals have the level CONFIDENCE, tests the level ALPHA.  Knows arrays, no da
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import sqrt
 from typing import Any, ClassVar
@@ -37,8 +37,6 @@ class Estimate(float):
 class Comparison:
     """Two models on the same rows."""
 
-    first: str
-    second: str
     difference: Estimate  # of the accuracies, first minus second
     n_first: int  # rows that only the first one gets right
     n_second: int
@@ -55,6 +53,7 @@ class ResampledTest:
     difference: Estimate  # of the mean accuracies
     t: float
     p: float
+    p_holm: float  # the same, corrected for the number of pairs if there are more
     p_uncorrected: float  # of the t-test that takes the folds for independent
     effect: float  # mean over standard deviation of the differences
     by: ClassVar[str] = "inference.corrected_t_test"
@@ -128,21 +127,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def compare_pairs(correct: Mapping[str, ArrayLike]) -> list[Comparison]:
+def compare_pairs(correct: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Comparison]:
     """Every pair of models, by which of the same rows each gets right, with Holm's correction."""
     pairs = list(combinations(correct, 2))
     p_values = [mcnemar(correct[a], correct[b]) for a, b in pairs]
-    return [
-        Comparison(
-            a,
-            b,
+    return {
+        (a, b): Comparison(
             difference(correct[a], correct[b]),
             *_disagreements(correct[a], correct[b])[:2],
             p,
             p_holm,
         )
         for (a, b), p, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
-    ]
+    }
 
 
 def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
@@ -151,11 +148,9 @@ def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
     The best is the one with the most rows right, of equals the first; it is one of them.
     """
     best = max(correct, key=lambda name: np.asarray(correct[name]).mean())
+    pairs = compare_pairs(correct).items()
     apart = {
-        name
-        for pair in compare_pairs(correct)
-        for name in (pair.first, pair.second)
-        if best in (pair.first, pair.second) and pair.p_holm <= ALPHA
+        name for pair, found in pairs if best in pair and found.p_holm <= ALPHA for name in pair
     }
     return [name for name in correct if name == best or name not in apart]
 
@@ -194,7 +189,22 @@ def corrected_t_test(
         t = effect = float(np.copysign(np.inf, average))
         p = p_uncorrected = 0.0
     interval = corrected_mean(values, n_train=n_train, n_test=n_test)
-    return ResampledTest(interval, t, p, p_uncorrected, effect)
+    return ResampledTest(interval, t, p, p, p_uncorrected, effect)
+
+
+def compare_folds(
+    accuracies: Mapping[str, ArrayLike], *, n_train: int, n_test: int
+) -> dict[tuple[str, str], ResampledTest]:
+    """The corrected t-test of every pair of models on the same folds, with Holm's correction."""
+    tests = {
+        (a, b): corrected_t_test(accuracies[a], accuracies[b], n_train=n_train, n_test=n_test)
+        for a, b in combinations(accuracies, 2)
+    }
+    adjusted = holm([test.p for test in tests.values()])
+    return {
+        pair: replace(test, p_holm=p)
+        for (pair, test), p in zip(tests.items(), adjusted, strict=True)
+    }
 
 
 def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:

@@ -19,38 +19,47 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pycode import cache, tex
+from pycode import cache, claims, tex
+from pycode.inference import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
+# What whole numbers count, by the end of their keys.
+UNITS = {"n_bytes": "byte", "seed": "seed"}
+INTERNAL = {".venv", ".git", ".cache", "results.tex", "results.json", "paper.claims"}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
 
 _values: dict[str, dict[str, Any]] = {}
-_printed: dict[str, str] = {}
+_printed: dict[str, list[str]] = {}  # a value, and the bounds of its interval if it has one
+_claims: dict[str, str] = {}  # each condition, and why it does not hold
+_seed: int | None = None
 _read: dict[str, str] = {}  # path: digest of what was read
 _written: set[str] = set()
 _lock: Any = None
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
 
 
-def begin(pytex: Any) -> None:
+def begin(pytex: Any, *, seed: int | None = None) -> None:
     """Nothing; from here to the session's end the run's files and errors are noted.
 
-    `pytex` is the object that PythonTeX puts into every session.  Until the session
+    `pytex` is the object that PythonTeX puts into every session, `seed` what results.json says
+    of every value that is recorded without another.  When the session ends, the paper's claims
+    are checked, and one that does not hold is an error like any other.  Until the session
     ends well results.tex says that the run is incomplete, so that nothing of an
     earlier run can be printed.
     """
-    global _folder
+    global _folder, _seed
     job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
     if job != "paper":
         raise RuntimeError(f"results.tex is that of paper.tex: {job}.tex needs a folder of its own")
     if "PYCODE_BUILD" not in os.environ:
         _wait_for_latexmk()
-    _folder = os.getcwd()
+    _folder, _seed = os.getcwd(), seed
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
     for path in (ROOT / "pycode").iterdir():
@@ -62,6 +71,10 @@ def begin(pytex: Any) -> None:
     def failed(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, claims.ClaimError):
+            _write_tex("failed", str(error))
+            print(f"ClaimError: {error}", file=sys.stderr)
+            return
         line, source = _place(trace, pytex)
         reason = "".join(traceback.format_exception_only(kind, error)).strip()
         _write_tex("failed", f"paper.tex:{line}: {reason}{source}")
@@ -73,6 +86,7 @@ def begin(pytex: Any) -> None:
 
     def complete() -> None:
         _note_modules()
+        _check_claims()
         _write_json()
         _write_tex("complete")
         cache.drop_old()
@@ -92,14 +106,24 @@ def _wait_for_latexmk() -> None:
         fcntl.flock(_lock, fcntl.LOCK_EX)
 
 
-def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> None:
+def record(
+    key: str,
+    value: Any,
+    *,
+    by: str = "paper.tex",
+    digits: int = 4,
+    unit: str = "1",
+    seed: int | Sequence[int] | None = None,
+) -> None:
     r"""Nothing; names `value` so that `\result{key}` prints it, and results.json keeps it.
 
     Numbers and strings are recorded under `key`; the items of mappings and sequences and
     the fields of dataclasses under `key.name`, the name in lower case with underscores for
-    all but letters and digits, a position counted from 1.  Arrays and estimators among them
-    are no results and are left out.  A dataclass may say `by` which function it comes from
-    and with how many `digits` it is printed.
+    all but letters and digits, a position counted from 1.  Arrays, truth values and estimators
+    among them are no results and are left out.  An Estimate is recorded with its interval, which
+    `\interval{key}` prints.  A dataclass may say `by` which function it comes from, which `unit`
+    its fractions have and with how many `digits` they are printed.  A `seed` of the value's own,
+    or several, may take the place of the run's.
 
     Raises TypeError for what cannot be recorded, ValueError for NaN, for a key that has
     another value already and for one that is not of ASCII letters, digits and `_.+-`;
@@ -111,19 +135,18 @@ def record(key: str, value: Any, *, by: str = "paper.tex", digits: int = 4) -> N
         raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
     if is_dataclass(value):
         by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
+        unit = getattr(value, "unit", unit)
         value = {field.name: getattr(value, field.name) for field in fields(value)}
+    about = {"by": by, "digits": digits, "unit": unit, "seed": seed}
     if isinstance(value, Mapping):
         for name, item in value.items():
             if _is_result(item):
-                record(f"{key}.{_slug(name)}", item, by=by, digits=digits)
+                record(f"{key}.{_slug(name)}", item, **about)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for position, item in enumerate(value, start=1):
-            record(f"{key}.{position}", item, by=by, digits=digits)
-    elif isinstance(value, str):
-        _add(key, value, by, tex.text(value))
+            record(f"{key}.{position}", item, **about)
     else:
-        number = int(value) if isinstance(value, Integral) else float(value)  # numpy's, too
-        _add(key, number, by, tex.decimal(number, digits))
+        _add(key, value, **about)
 
 
 def _is_result(value: Any) -> bool:
@@ -138,15 +161,50 @@ def near(key: str) -> list[str]:
     return difflib.get_close_matches(key, recorded, n=3)
 
 
-def _add(key: str, value: Any, by: str, printed: str) -> None:
+def _add(
+    key: str, value: Any, by: str, digits: int, unit: str, seed: int | Sequence[int] | None
+) -> None:
     if not re.fullmatch(r"[\w+-]+(\.[\w+-]+)*", key, re.ASCII):
         raise ValueError(f"{key!r} is no key that LaTeX can read: use letters, digits and _.+-")
-    entry = {"value": value, "by": by}
+    bounds, n = [], None
+    if isinstance(value, Estimate):
+        bounds, n = [bound for bound in (value.low, value.high) if isfinite(bound)], value.n
+    if isinstance(value, str):
+        printed, unit = [str(tex.text(value))], "text"
+    elif isinstance(value, Integral):
+        value, printed = int(value), [tex.decimal(value)]
+        unit = UNITS.get(key.rpartition(".")[2], "count")
+    else:
+        value = float(value)  # numpy's, too
+        printed = [tex.decimal(value, digits), *(tex.decimal(b, digits - 1) for b in bounds)]
+    entry = {
+        "value": value,
+        "by": by,
+        "interval": bounds or None,
+        "n": n,
+        "unit": unit,
+        "seed": _seed if seed is None else seed,
+    }
     if _values.setdefault(key, entry) != entry:
         raise ValueError(
             f"{key} is recorded twice, as {_values[key]['value']} and as {value}: rename one"
         )
     _printed[key] = printed
+
+
+def _check_claims() -> None:
+    """Nothing; notes which claims hold.  Raises ClaimError if one does not."""
+    try:
+        lines = (Path(_folder) / "paper.claims").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:  # a paper without any
+        return
+    places: dict[str, str] = {}
+    for place, condition in zip(lines[::2], lines[1::2], strict=True):
+        places.setdefault(condition, place.removeprefix("% "))
+    _claims.update({condition: claims.check(condition, _values) for condition in places})
+    broken = [f"{places[c]}: {reason}" for c, reason in _claims.items() if reason]
+    if broken:
+        raise claims.ClaimError("\n".join(broken))
 
 
 def _slug(name: object) -> str:
@@ -219,9 +277,7 @@ def _internal(path: str) -> bool:
     if path.startswith(f"{ROOT}{os.sep}"):
         parts = Path(path).relative_to(ROOT).parts
         made = ("pythontex-files-", "__pycache__", ".results.")
-        return parts[0] in {".venv", ".git", ".cache", "results.tex", "results.json"} or any(
-            part.startswith(made) for part in parts
-        )
+        return parts[0] in INTERNAL or any(part.startswith(made) for part in parts)
     system = ["/proc", "/dev", "/sys", "/usr", "/etc", tempfile.gettempdir(), sys.prefix]
     system += [sys.base_prefix, *sys.path]
     hidden = any(part.startswith(".") for part in Path(path).parts)  # caches and settings
@@ -234,21 +290,23 @@ def _environment() -> dict[str, str]:
 
 
 def _write_json() -> None:
-    entries = {key: _values[key] for key in sorted(_values)}
-    contents = json.dumps({"environment": _environment(), **entries}, indent=1) + "\n"
-    _replace(ROOT / "results.json", contents)
+    """Writes results.json, a line for each value."""
+    entries = {"environment": _environment()} | {key: _values[key] for key in sorted(_values)}
+    lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
+    _replace(ROOT / "results.json", "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _write_tex(state: str, failure: str = "") -> None:
-    failure = " ".join(failure.split())
+    reasons = [" ".join(line.split()) for line in failure.splitlines()]
     # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
-    shown = tex.text(failure[:400].encode("ascii", "replace").decode())
+    shown = tex.text(" ".join(reasons)[:400].encode("ascii", "replace").decode())
     shown = shown.replace("/", r"/\allowbreak{}")
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
         rf"\resultstate{{{state}}}{{{shown}}}",
-        f"% failure {failure}",
-        *(rf"\resultvalue{{{key}}}{{{_printed[key]}}}" for key in sorted(_printed)),
+        *(f"% failure {reason}" for reason in reasons if reason),
+        *(rf"\resultvalue{{{key}}}{_braced(shown)}" for key, shown in sorted(_printed.items())),
+        *(rf"\claimstate{_braced([c, 'no' if why else 'yes'])}" for c, why in _claims.items()),
         f"% in {_folder}",
         *(f"% read {digest} {path}" for path, digest in sorted(_read.items())),
     ]
@@ -258,6 +316,10 @@ def _write_tex(state: str, failure: str = "") -> None:
         lines += [f"% wrote {_digest(ROOT / path)} {path}" for path in written]
     lines.append("% end")
     _replace(ROOT / "results.tex", "\n".join(lines) + "\n")
+
+
+def _braced(arguments: Sequence[str]) -> str:
+    return "".join(f"{{{argument}}}" for argument in arguments)
 
 
 def _replace(path: Path, contents: str) -> None:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 
-Cell = str | float | tuple[float, float]
+from pycode.inference import Estimate
+
+Cell = str | float | Estimate | tuple[float, float]
 
 
 class TeX(str):
@@ -80,6 +82,16 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     return TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
 
 
+def interval(estimate: Estimate, digits: int = 4) -> TeX:
+    r"""The estimate and, with one digit less, its interval in brackets.
+
+    >>> interval(Estimate(0.93, 0.9007, 0.9511))
+    '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
+    """
+    low, high = (num(bound, digits - 1) for bound in (estimate.low, estimate.high))
+    return TeX(f"{num(estimate, digits)} [{low}, {high}]")
+
+
 def setting(value: object) -> TeX:
     """A parameter as a person writes it: a number at its shortest, a tuple as a list.
 
@@ -103,8 +115,9 @@ def series(items: Iterable[object]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4) -> str:
     """A whole booktabs `tabular` with a line for each row.
 
-    Strings are set as text, numbers in siunitx columns aligned at the decimal marker, and
-    pairs as mean and standard deviation; the first row decides which of these a column is.
+    Strings are set as text, numbers in siunitx columns aligned at the decimal marker,
+    estimates with their intervals and pairs as mean and standard deviation; the first row
+    decides which of these a column is.
     Raises ValueError for rows of another length than the header.
     """
     rows = [list(row) for row in rows]
@@ -133,6 +146,8 @@ def _cell(cell: Cell, digits: int) -> str:
         return text(cell)
     if isinstance(cell, tuple):
         return pm(*cell, digits)
+    if isinstance(cell, Estimate):
+        return interval(cell, digits)
     return decimal(cell, digits)
 
 
@@ -142,6 +157,8 @@ def _column(cells: Sequence[Cell], digits: int) -> str:
         return "l"
     if isinstance(cells[0], tuple):
         return "c"
+    if isinstance(cells[0], Estimate):
+        return "r"
     shown = [_cell(cell, digits) for cell in cells]
     sign = "-" if any(number.startswith("-") for number in shown) else ""
     parts = [number.lstrip("-").partition(".") for number in shown]

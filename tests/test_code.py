@@ -21,10 +21,12 @@ IMPORTS = {
     "cache": {"parallel", "source"},
     "inference": set(),
     "evaluation": {"cache", "data", "inference"},
-    "tex": set(),
+    "inspection": {"cache", "data", "inference"},
+    "tex": {"inference"},
     "fonts": set(),
-    "figures": {"cache", "evaluation", "fonts", "tex"},
-    "results": {"cache", "tex"},
+    "figures": {"cache", "evaluation", "fonts", "inspection", "tex"},
+    "claims": set(),
+    "results": {"cache", "claims", "inference", "tex"},
 }
 
 

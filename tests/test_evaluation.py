@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
-from pycode import data, evaluation, models
+from pycode import data, evaluation, inspection, models
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +122,15 @@ def test_search_tries_every_setting_and_puts_the_best_first(split):
 def test_importances_of_a_feature_that_is_never_used():
     X = np.column_stack([np.arange(40.0), np.zeros(40)])
     forest = RandomForestClassifier(10, random_state=0).fit(X, X[:, 0] > 19)
-    found = evaluation.importances(forest)
+    found = inspection.importances(forest)
     assert (found.n_zero, found.largest, found.mean) == (1, 1.0, 0.5)
 
 
 def test_confidence_mistakes_and_confusion_agree(split):
     score = evaluation.score(LogisticRegression(max_iter=1000), split)
-    confidence = evaluation.confidence(score.estimator, split)
-    wrong, predicted = evaluation.mistakes(score.estimator, split)
-    confusion = evaluation.confusion(score.estimator, split)
+    confidence = inspection.confidence(score.estimator, split)
+    wrong, predicted = inspection.mistakes(score.estimator, split)
+    confusion = inspection.confusion(score.estimator, split)
     assert confidence.correct.mean() == score.test
     assert np.array_equal(np.flatnonzero(~confidence.correct), wrong)
     assert np.all(split.y_test[wrong] != predicted)

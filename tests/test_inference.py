@@ -123,11 +123,11 @@ def right(n: int, *wrong: range) -> np.ndarray:
 def test_all_pairs_are_compared():
     correct = {"a": right(100), "b": right(100, range(9)), "c": right(100, range(90, 99))}
     found = inference.compare_pairs(correct)
-    assert [(pair.first, pair.second) for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert [(pair.n_first, pair.n_second) for pair in found] == [(9, 0), (9, 0), (9, 9)]
-    assert [pair.difference for pair in found] == pytest.approx([0.09, 0.09, 0])
-    assert [pair.p for pair in found] == pytest.approx([2 / 512, 2 / 512, 1])
-    assert [pair.p_holm for pair in found] == pytest.approx([6 / 512, 6 / 512, 1])
+    assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [(pair.n_first, pair.n_second) for pair in found.values()] == [(9, 0), (9, 0), (9, 9)]
+    assert [pair.difference for pair in found.values()] == pytest.approx([0.09, 0.09, 0])
+    assert [pair.p for pair in found.values()] == pytest.approx([2 / 512, 2 / 512, 1])
+    assert [pair.p_holm for pair in found.values()] == pytest.approx([6 / 512, 6 / 512, 1])
 
 
 def test_models_that_cannot_be_told_from_the_best():
@@ -170,6 +170,18 @@ def test_corrected_t_test_of_equal_and_of_constant_differences():
     assert (apart.t, apart.p) == (np.inf, 0)
     with pytest.raises(ValueError, match="two folds"):
         inference.corrected_t_test([0.5], [0.4], n_train=4, n_test=1)
+
+
+def test_all_pairs_are_compared_on_folds():
+    rng = np.random.default_rng(2)
+    folds = {name: rng.normal(shift, 0.1, 25) for name, shift in (("a", 0), ("b", 0), ("c", 1))}
+    found = inference.compare_folds(folds, n_train=4, n_test=1)
+    assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
+    expected = multipletests([test.p for test in found.values()], method="holm")[1]
+    assert [test.p_holm for test in found.values()] == close(expected)
+    alone = inference.corrected_t_test(folds["a"], folds["c"], n_train=4, n_test=1)
+    assert (found["a", "c"].t, found["a", "c"].p) == (alone.t, alone.p)
+    assert found["a", "b"].p > 0.05 > found["b", "c"].p_holm
 
 
 def probabilities(seed: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
