@@ -1,6 +1,8 @@
 """Fits models and says how well they do: the only module that trains."""
 
 import pickle
+import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,6 +13,7 @@ from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     HalvingGridSearchCV,
@@ -155,8 +158,11 @@ def compare(
     values = iter(compute(calls))
     scores: dict[str, Score] = {}
     for name in reversed(list(candidates)):
-        (fitted, n_bytes), *folds = islice(values, 1 + 2 * cv)
+        (fitted, n_bytes, converged), *folds = islice(values, 1 + 2 * cv)
         once, in_fold = np.reshape(folds, (2, cv, 2))[:, :, 1]
+        if not converged:  # said in each build, and not only in that which fits
+            message = f"{name or fitted} has not converged: let it make more steps"
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         correct = _correct(fitted, scaled)
         scores[name] = Score(
             **{part: inference.proportion(rows) for part, rows in correct.items()},
@@ -254,7 +260,7 @@ def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) ->
             delayed(_fit)(candidate.set_params(**parameters), scaled.X_train, scaled.y_train)
         )
     variants = []
-    for parameters, (fitted, _) in zip(settings, compute(calls), strict=True):
+    for parameters, (fitted, _, converged) in zip(settings, compute(calls), strict=True):
         correct = _correct(fitted, scaled)
         weights = [*getattr(fitted, "coefs_", []), *getattr(fitted, "intercepts_", [])]
         variants.append(
@@ -263,7 +269,7 @@ def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) ->
                 inference.proportion(correct["train"]),
                 inference.proportion(correct["validation"]),
                 sum(array.size for array in weights),
-                np.max(getattr(fitted, "n_iter_", 0)) < getattr(fitted, "max_iter", np.inf),
+                converged,
                 correct["validation"],
             )
         )
@@ -363,7 +369,7 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
     ]
     return {
         name: inference.calibration(fitted.predict_proba(scaled.X_test), scaled.y_test)
-        for name, (fitted, _) in zip(candidates, compute(calls), strict=True)
+        for name, (fitted, _, _) in zip(candidates, compute(calls), strict=True)
     }
 
 
@@ -406,7 +412,7 @@ def _spread(
         spreads[name] = Spread(
             tuple(found),
             inference.mean(found),
-            float(np.std(found, ddof=1)),
+            statistics.stdev(found),  # which is exactly 0 if all are the same
             min(found),
             max(found),
         )
@@ -437,13 +443,19 @@ def _halve(
     return rounds
 
 
-def _fit(estimator: Any, X: Any, y: Any) -> tuple[Any, int]:
-    """A fitted copy of `estimator`, and how many bytes its arrays have."""
+def _fit(estimator: Any, X: Any, y: Any) -> tuple[Any, int, bool]:
+    """A fitted copy of `estimator`, how many bytes its arrays have, and whether it converged."""
     fitted: Any = clone(estimator)
-    fitted.fit(X, y)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        fitted.fit(X, y)
+    unfinished = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
+    for warning in caught:
+        if warning not in unfinished:
+            warnings.warn(warning.message, stacklevel=2)
     arrays: list[pickle.PickleBuffer] = []
     pickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
-    return fitted, sum(memoryview(array).nbytes for array in arrays)
+    return fitted, sum(memoryview(array).nbytes for array in arrays), not unfinished
 
 
 def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:

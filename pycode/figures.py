@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 from joblib import delayed
@@ -121,7 +121,7 @@ def performance(
     with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
     `width` is that of the text, in TeX's points.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
@@ -148,7 +148,7 @@ def behaviour(
     rows; (c) accuracy against the size of the fitted model; (d) training against
     validation accuracy.  `width` is that of the text, in TeX's points.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
@@ -180,7 +180,7 @@ def ablation(
     accuracy against the number of parameters; (c) the score of each search against what it has
     spent; (d) the test accuracies that seeds lead to.  `width` is that of the text.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
     _draw_penalties(axes[0], penalties)
     _draw_architectures(axes[1], architectures)
     _draw_tuning(axes[2], tuned)
@@ -215,7 +215,7 @@ def interpretation(
     Panels: (a) reliability diagram; (b) how many of the most important features are informative
     or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.8 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
@@ -356,8 +356,6 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
 
 
 def _draw_complexity(ax: Axes, scores: Scores) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     for part, colour in zip(("train", "validation"), _colours(2), strict=True):
         ax.plot([], [], "-", color=colour, lw=4, label=part)
         for score, marker in zip(scores.values(), _markers(len(scores)), strict=True):
@@ -365,10 +363,7 @@ def _draw_complexity(ax: Axes, scores: Scores) -> None:
     for score in scores.values():
         size = score.n_bytes / 1e3
         ax.plot([size, size], [score.validation, score.train], color="0.5", lw=0.5, zorder=0)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
-    ax.minorticks_off()
-    ax.grid(axis="y")
+    _logarithmic(ax)
     ax.legend(loc="upper left")
     ax.set(xlabel="size of the fitted model in kB", ylabel="accuracy", title="(c) complexity")
 
@@ -391,32 +386,28 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
             label = f"{part}, early stopping" if stopping else part
             scores = [getattr(v, part) for v in some]
             ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
-    ax.set_xscale("log")
-    ax.minorticks_off()
-    ax.grid(axis="y")
+    _logarithmic(ax)
     ax.legend(loc="lower left")
     ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
 
 
 def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
     depths = sorted({len(v.parameters["hidden_layer_sizes"]) for v in variants})
-    for depth, marker in zip(depths, _markers(len(depths)), strict=True):
+    for depth, line in zip(depths, _lines(len(depths)), strict=True):
         some = [v for v in variants if len(v.parameters["hidden_layer_sizes"]) == depth]
         sizes, scores = [v.n_parameters for v in some], [v.validation for v in some]
         label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
-        ax.plot(sizes, scores, marker, ls="-", label=label)
-    ax.set_xscale("log")
-    ax.grid(axis="y")
+        ax.plot(sizes, scores, label=label, **line)
+    _logarithmic(ax)
     ax.legend(loc="lower right")
     ax.set(xlabel="weights and biases", ylabel="validation accuracy", title="(b) architecture")
 
 
 def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
-    for (name, tuning), marker in zip(tuned.items(), _markers(len(tuned)), strict=True):
+    for (name, tuning), line in zip(tuned.items(), _lines(len(tuned)), strict=True):
         cost, score = zip(*tuning.path, strict=True)
-        ax.plot(cost, score, marker, ls="-", markersize=3, label=name)
-    ax.set_xscale("log")
-    ax.grid(axis="y")
+        ax.plot(cost, score, markersize=3, label=name, **line)
+    _logarithmic(ax)
     ax.legend(loc="lower right")
     ax.set(xlabel="cost, in fits to all rows", ylabel="best accuracy so far")
     ax.set_title("(c) searches, cross-validation")
@@ -440,10 +431,10 @@ def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
 
 def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None:
     ax.plot([0, 1], [0, 1], color="0.5", ls="--")
-    markers = _markers(len(calibrations))
-    for (name, found), marker in zip(calibrations.items(), markers, strict=True):
+    lines = _lines(len(calibrations))
+    for (name, found), line in zip(calibrations.items(), lines, strict=True):
         filled = found.counts > 0
-        ax.plot(found.confidence[filled], found.accuracy[filled], marker, ls="-", label=name)
+        ax.plot(found.confidence[filled], found.accuracy[filled], label=name, **line)
     ax.legend(loc="upper left")
     ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test rows")
 
@@ -453,10 +444,10 @@ def _draw_precision(
 ) -> None:
     n = len(next(iter(importances.values())))
     useful = ("informative", "redundant")
-    for (name, values), marker in zip(importances.items(), "os^", strict=True):
+    for (name, values), line in zip(importances.items(), _lines(len(importances)), strict=True):
         if roles:
             found = [precision_at(k, values, roles, useful) for k in range(1, n + 1)]
-            ax.plot(range(1, n + 1), found, marker, ls="-", markevery=8, label=name)
+            ax.plot(range(1, n + 1), found, markevery=8, label=name, **line)
     if roles:
         share = float(np.isin(roles, useful).mean())
         ax.axhline(share, color="0.5", ls="--", label="any order")
@@ -472,6 +463,15 @@ def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
 
     sns.heatmap(image, ax=ax, cmap=plt.rcParams["image.cmap"], square=True)
     ax.set(xticks=[], yticks=[])
+
+
+def _logarithmic(ax: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+    ax.minorticks_off()
+    ax.grid(axis="y")
 
 
 def panels(
@@ -496,6 +496,13 @@ def _colours(n: int) -> list[str]:
     import matplotlib.pyplot as plt
 
     return plt.rcParams["axes.prop_cycle"].by_key()["color"][:n]
+
+
+def _lines(n: int) -> Iterator[dict[str, Any]]:
+    """Colour and marker of each of `n` lines; the cycle's third colour is too light for one."""
+    colours = [colour for number, colour in enumerate(_colours(5)) if number != 2] + ["black"]
+    for number, marker in enumerate(_markers(n)):
+        yield {"color": colours[number % len(colours)], "marker": marker}
 
 
 def _markers(n: int) -> list[str]:

@@ -141,7 +141,7 @@ def record(
     if isinstance(value, Mapping):
         for name, item in value.items():
             if _is_result(item):
-                record(f"{key}.{_slug(name)}", item, **about)
+                record(f"{key}.{slug(name)}", item, **about)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for position, item in enumerate(value, start=1):
             record(f"{key}.{position}", item, **about)
@@ -149,10 +149,21 @@ def record(
         _add(key, value, **about)
 
 
+def slug(name: object) -> str:
+    """What a name is called in a key: in lower case, underscores for all but letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
+
+
 def _is_result(value: Any) -> bool:
     if isinstance(value, (bool, bytes)):
         return False
     return is_dataclass(value) or isinstance(value, (Real, str, Mapping, Sequence))
+
+
+def environment() -> dict[str, str]:
+    """The versions of Python and of the libraries that make the results, by name."""
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **versions}
 
 
 def near(key: str) -> list[str]:
@@ -172,7 +183,7 @@ def _add(
     if isinstance(value, str):
         printed, unit = [str(tex.text(value))], "text"
     elif isinstance(value, Integral):
-        value, printed = int(value), [tex.decimal(value)]
+        value, printed = int(value), [str(int(value))]
         unit = UNITS.get(key.rpartition(".")[2], "count")
     else:
         value = float(value)  # numpy's, too
@@ -201,14 +212,11 @@ def _check_claims() -> None:
     places: dict[str, str] = {}
     for place, condition in zip(lines[::2], lines[1::2], strict=True):
         places.setdefault(condition, place.removeprefix("% "))
+    record("paper.n_claims", len(places), by="results.begin")
     _claims.update({condition: claims.check(condition, _values) for condition in places})
     broken = [f"{places[c]}: {reason}" for c, reason in _claims.items() if reason]
     if broken:
         raise claims.ClaimError("\n".join(broken))
-
-
-def _slug(name: object) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
 
 
 def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
@@ -284,14 +292,9 @@ def _internal(path: str) -> bool:
     return hidden or any(path.startswith(f"{entry}{os.sep}") for entry in system if entry)
 
 
-def _environment() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), **versions}
-
-
 def _write_json() -> None:
     """Writes results.json, a line for each value."""
-    entries = {"environment": _environment()} | {key: _values[key] for key in sorted(_values)}
+    entries = {"environment": environment()} | {key: _values[key] for key in sorted(_values)}
     lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
     _replace(ROOT / "results.json", "{\n" + ",\n".join(lines) + "\n}\n")
 

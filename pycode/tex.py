@@ -82,12 +82,23 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     return TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
 
 
+def p_value(p: float) -> TeX:
+    r"""A p-value with three decimals, or that it is smaller than they can show.
+
+    >>> p_value(0.0411), p_value(1e-9)
+    ('\\num{0.041}', '$<\\num{0.001}$')
+    """
+    return TeX(rf"$<{num(0.001, 3)}$") if p < 0.001 else num(p, 3)
+
+
 def interval(estimate: Estimate, digits: int = 4) -> TeX:
-    r"""The estimate and, with one digit less, its interval in brackets.
+    r"""The estimate and, with one digit less, its interval in brackets if it has one.
 
     >>> interval(Estimate(0.93, 0.9007, 0.9511))
     '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
     """
+    if math.isnan(estimate.low):
+        return num(estimate, digits)
     low, high = (num(bound, digits - 1) for bound in (estimate.low, estimate.high))
     return TeX(f"{num(estimate, digits)} [{low}, {high}]")
 
