@@ -123,6 +123,7 @@ class Tuning:
     cost: float
     path: tuple[tuple[float, float], ...]
     by: ClassVar[str] = "evaluation.tune"
+    digits: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def performance(
     with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
     `width` is that of the text, in TeX's points.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
@@ -148,7 +148,7 @@ def behaviour(
     rows; (c) accuracy against the size of the fitted model; (d) training against
     validation accuracy.  `width` is that of the text, in TeX's points.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
@@ -180,7 +180,7 @@ def ablation(
     accuracy against the number of parameters; (c) the score of each search against what it has
     spent; (d) the test accuracies that seeds lead to.  `width` is that of the text.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
     _draw_penalties(axes[0], penalties)
     _draw_architectures(axes[1], architectures)
     _draw_tuning(axes[2], tuned)
@@ -215,7 +215,7 @@ def interpretation(
     Panels: (a) reliability diagram; (b) how many of the most important features are informative
     or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.66 * inches(width))
+    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
@@ -399,15 +399,21 @@ def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
         label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
         ax.plot(sizes, scores, label=label, **line)
     _logarithmic(ax)
+    ax.margins(y=0.1)
     ax.legend(loc="lower right")
-    ax.set(xlabel="weights and biases", ylabel="validation accuracy", title="(b) architecture")
+    ax.set(
+        xlim=(None, 4 * max(v.n_parameters for v in variants)),
+        xlabel="weights and biases",
+        ylabel="validation accuracy",
+        title="(b) architecture",
+    )
 
 
 def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
     for (name, tuning), line in zip(tuned.items(), _lines(len(tuned)), strict=True):
         cost, score = zip(*tuning.path, strict=True)
         ax.plot(cost, score, markersize=3, label=name, **line)
-    _logarithmic(ax)
+    ax.grid(axis="y")
     ax.legend(loc="lower right")
     ax.set(xlabel="cost, in fits to all rows", ylabel="best accuracy so far")
     ax.set_title("(c) searches, cross-validation")
@@ -435,6 +441,8 @@ def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None
     for (name, found), line in zip(calibrations.items(), lines, strict=True):
         filled = found.counts > 0
         ax.plot(found.confidence[filled], found.accuracy[filled], label=name, **line)
+    ax.set_xlim(-0.6, 1.05)  # room for the legend
+    ax.set_xticks(np.linspace(0, 1, 6))
     ax.legend(loc="upper left")
     ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test rows")
 
