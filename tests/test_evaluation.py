@@ -1,5 +1,6 @@
 """Accuracies are those of an independent count, and models are chosen by validation rows."""
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,18 @@ from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from pycode import data, evaluation, inspection, models
+from pycode import data, evaluation, inference, inspection, models
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +70,23 @@ def test_majority_class_scores_its_share(split):
     assert score.test == np.mean(split.y_test == np.bincount(split.y_train).argmax())
 
 
-def fake(validation: float, test: float) -> evaluation.Score:
-    return evaluation.Score(1, validation, test, 0, 0, 0, 0, 0, None)
+def fake(n_validation: int, n_test: int) -> evaluation.Score:
+    """A model that gets the first rows of a hundred right."""
+    correct = {
+        "train": np.ones(100, dtype=bool),
+        "validation": np.arange(100) < n_validation,
+        "test": np.arange(100) < n_test,
+    }
+    train, validation, test = (inference.proportion(rows) for rows in correct.values())
+    none = inference.Estimate(0)
+    return evaluation.Score(train, validation, test, none, 0, none, 0, 0, None, correct)
 
 
-def test_best_is_chosen_by_validation_rows_and_the_first_of_equals():
-    assert evaluation.best({"a": fake(0.8, 0.9), "b": fake(0.9, 0.1)}) == "b"
-    assert evaluation.best({"a": fake(0.9, 0.1), "b": fake(0.9, 0.9)}) == "a"
+def test_best_is_the_simplest_that_validation_rows_cannot_tell_from_the_best():
+    assert evaluation.best({"a": fake(80, 90), "b": fake(90, 10)}) == "b"
+    assert evaluation.best({"a": fake(90, 10), "b": fake(90, 90)}) == "a"
+    assert evaluation.best({"a": fake(87, 10), "b": fake(90, 90)}) == "a"
+    assert evaluation.ties({"a": fake(80, 90), "b": fake(88, 10), "c": fake(90, 10)}) == ["b", "c"]
 
 
 def test_learning_curve_ends_with_the_cross_validation(split):
@@ -86,7 +104,8 @@ def test_compare_scores_each_candidate_by_itself(split):
     assert list(scores) == list(candidates)
     for name, estimator in candidates.items():
         alone = evaluation.score(estimator, split, cv=3)
-        assert replace(scores[name], estimator=None) == replace(alone, estimator=None)
+        kept = {"estimator": None, "correct": {}}
+        assert replace(scores[name], **kept) == replace(alone, **kept)
 
 
 def test_learning_curve_is_scikit_learns(split):
@@ -117,6 +136,164 @@ def test_search_tries_every_setting_and_puts_the_best_first(split):
         assert trial.sd == pytest.approx(np.std(folds))
         sizes = [len(a) for a, _ in StratifiedKFold(3).split(X, y)]
         assert trial.n_train == min(sizes)
+
+
+def test_cross_validation_is_scikit_learns_with_the_scaler_in_each_fold(split):
+    candidates = {"logistic": LogisticRegression(), "nearest": KNeighborsClassifier(3)}
+    found = evaluation.cross_validate(candidates, split, cv=3, repeats=2, seed=5)
+    cv = model_selection.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=5)
+    for name, estimator in candidates.items():
+        pipeline = make_pipeline(StandardScaler(), estimator)
+        expected = model_selection.cross_val_score(pipeline, split.X_train, split.y_train, cv=cv)
+        assert found[name].accuracies == pytest.approx(expected)
+        assert found[name].mean == pytest.approx(expected.mean())
+        assert (found[name].n_train, found[name].n_test) == (120, 60)
+    tests = evaluation.compare_folds(found)
+    alone = inference.corrected_t_test(
+        found["logistic"].accuracies, found["nearest"].accuracies, n_train=120, n_test=60
+    )
+    assert tests["logistic", "nearest"] == alone
+
+
+def test_vary_fits_each_setting_on_the_training_rows(split):
+    network = MLPClassifier((3,), max_iter=5, random_state=0)
+    grid = {"alpha": [1e-4, 10.0], "hidden_layer_sizes": [(3,), (3, 2)]}
+    found = evaluation.vary(network, grid, split)
+    scaled = split.scaled()
+    assert [v.parameters for v in found] == list(model_selection.ParameterGrid(grid))
+    for v in found:
+        fitted: Any = clone(network)
+        fitted.set_params(**v.parameters)
+        with pytest.warns(ConvergenceWarning):
+            fitted.fit(scaled.X_train, scaled.y_train)
+        correct = fitted.predict(scaled.X_validation) == scaled.y_validation
+        assert np.array_equal(v.correct, correct)
+        assert v.validation == np.mean(correct)
+        assert not v.converged
+    n_features = split.X_train.shape[1]
+    assert found[0].n_parameters == n_features * 3 + 3 + 3 * 3 + 3
+    assert found[1].n_parameters == n_features * 3 + 3 + 3 * 2 + 2 + 2 * 3 + 3
+
+
+def test_a_model_that_has_not_converged_is_named_in_each_build(split):
+    hasty = {"hasty": LogisticRegression(max_iter=2)}
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            evaluation.compare(hasty, split, cv=2)
+        assert "hasty has not converged: let it make more steps" in [str(w.message) for w in caught]
+
+
+def test_tuning_tries_the_grid_and_halves(split):
+    grid = {"C": [1e-6, 1e-3, 1.0], "fit_intercept": [True, False]}
+    found = evaluation.tune(LogisticRegression(max_iter=1000), grid, split, cv=3)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    prefixed = {f"logisticregression__{key}": values for key, values in grid.items()}
+    folds = StratifiedKFold(3)
+    whole = model_selection.GridSearchCV(pipeline, prefixed, cv=folds, refit=False)
+    whole.fit(split.X_train, split.y_train)
+    assert found["grid"].score == pytest.approx(whole.best_score_)
+    best = {key.rpartition("__")[2]: value for key, value in whole.best_params_.items()}
+    assert found["grid"].tuned.parameters == best
+    assert (found["grid"].n_fits, found["grid"].cost) == (18, 18)
+    halving = found["halving"]
+    assert halving.n_fits == 3 * (6 + 2)
+    assert halving.cost < found["grid"].cost
+    for tuning in found.values():
+        (alone,) = evaluation.vary(
+            LogisticRegression(max_iter=1000),
+            {key: [value] for key, value in tuning.tuned.parameters.items()},
+            split,
+        )
+        assert tuning.tuned.validation == alone.validation
+
+
+def test_seeds_of_the_model_and_of_the_split():
+    dataset = data.synthetic(n_samples=300, n_classes=3, seed=1)
+    split = data.split(dataset, seed=1)
+    candidates = {
+        "forest": RandomForestClassifier(5, random_state=0),
+        "nearest": KNeighborsClassifier(3),
+    }
+    reseeded = evaluation.reseed(candidates, split, seeds=range(4))
+    scaled = split.scaled()
+    for seed, accuracy in enumerate(reseeded["forest"].accuracies):
+        forest = RandomForestClassifier(5, random_state=seed)
+        forest.fit(scaled.X_train, scaled.y_train)
+        assert accuracy == forest.score(scaled.X_test, scaled.y_test)
+    assert reseeded["forest"].sd == pytest.approx(np.std(reseeded["forest"].accuracies, ddof=1))
+    assert reseeded["nearest"].sd == 0
+    again = evaluation.resplit(candidates, dataset, seeds=[1, 2])
+    assert again["nearest"].accuracies[0] == reseeded["nearest"].accuracies[0]
+    assert again["nearest"].sd > 0
+
+
+def test_probabilities_of_models_that_have_none_are_calibrated(split):
+    candidates = {"logistic": LogisticRegression(max_iter=1000), "SVM": SVC(random_state=0)}
+    found = evaluation.calibrations(candidates, split)
+    scaled = split.scaled()
+    logistic = candidates["logistic"].fit(scaled.X_train, scaled.y_train)
+    expected = log_loss(scaled.y_test, logistic.predict_proba(scaled.X_test))
+    assert found["logistic"].log_loss == pytest.approx(expected)
+    prior = evaluation.calibrations({"": models.baseline()}, split)[""]
+    assert found["SVM"].log_loss < prior.log_loss
+
+
+def test_classes_have_precision_recall_and_f1(split):
+    score = evaluation.score(LogisticRegression(max_iter=1000), split)
+    found = inspection.by_class(score.estimator, split)
+    confusion = inspection.confusion(score.estimator, split)
+    for label, scores in enumerate(found.values()):
+        right, n = confusion[label, label], confusion[label].sum()
+        assert scores.n == scores.recall.n == n
+        assert scores.recall == right / n
+        assert scores.precision == right / confusion[:, label].sum()
+        harmonic = 2 / (1 / scores.precision + 1 / scores.recall)
+        assert scores.f1 == pytest.approx(harmonic)
+
+
+def test_a_class_that_is_never_named_has_no_precision(split):
+    baseline: Any = models.baseline()
+    found = inspection.by_class(baseline.fit(split.X_train, split.y_train), split)
+    never = [scores for scores in found.values() if scores.recall == 0]
+    assert never
+    assert all(s.precision == 0 and np.isnan(s.precision.low) and s.f1 == 0 for s in never)
+
+
+def test_correlated_features_are_grouped(split):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(180, 4))
+    X[:, 2] = np.exp(X[:, 0])  # the same ranks
+    X[:, 3] = 1.0
+    found = inspection.correlated(replace(split, X_train=X), threshold=0.5)
+    assert sorted(found) == [[0, 2], [1], [3]]
+
+
+def test_permuting_a_group_costs_what_its_features_tell_together():
+    rng = np.random.default_rng(0)
+    y = np.tile([0, 1], 100)
+    X = np.column_stack([y, y, rng.normal(size=200)]) + rng.normal(0, 1e-3, (200, 3))
+    split = data.split(data.Dataset(X, y, ("a", "b")))
+    forest = evaluation.score(RandomForestClassifier(20, random_state=0), split, cv=2).estimator
+    alone = inspection.permuted({"": forest}, split, [[0], [1], [2]])[""]
+    together = inspection.permuted({"": forest}, split, [[0, 1], [2]])[""]
+    assert together[0] == together[1] == pytest.approx(0.5, abs=0.15)
+    assert alone.max() < together[0]
+    assert together[2] == 0
+    theirs: Any = permutation_importance(
+        forest, split.scaled().X_validation, split.y_validation, n_repeats=20, random_state=0
+    )
+    ours = inspection.permuted({"": forest}, split, [[0], [1], [2]], repeats=20)[""]
+    assert ours == pytest.approx(theirs.importances_mean, abs=0.1)
+
+
+def test_precision_at_k():
+    values = np.array([0.5, 0.1, 0.4, 0.0])
+    roles = ("informative", "random", "redundant", "random")
+    assert inspection.precision_at(1, values, roles, ("informative",)) == 1
+    assert inspection.precision_at(2, values, roles, ("informative",)) == 0.5
+    assert inspection.precision_at(3, values, roles, ("informative", "redundant")) == 2 / 3
+    assert inspection.precision_at(3, values, (), ("informative",)) == "unknown"
 
 
 def test_importances_of_a_feature_that_is_never_used():

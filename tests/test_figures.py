@@ -11,17 +11,22 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from pycode import cache, evaluation, figures
+from pycode import cache, evaluation, figures, inference, inspection
+from pycode.inference import Estimate
 
 WIDTH = "441.0177pt"
 CLASSES = ("a", "b", "c")
 CONFUSION = np.array([[9, 1, 0], [2, 7, 1], [0, 0, 10]])
 
 
+def estimate(value: float) -> Estimate:
+    return Estimate(value, value - 0.02, value + 0.02, 100)
+
+
 def score(train: float, validation: float, test: float, n_bytes: int) -> evaluation.Score:
-    return evaluation.Score(
-        train, validation, test, validation, 0.02, validation, 0.02, n_bytes, None
-    )
+    cv = estimate(validation)
+    shares = estimate(train), estimate(validation), estimate(test)
+    return evaluation.Score(*shares, cv, 0.02, cv, 0.02, n_bytes, None)
 
 
 SCORES = {
@@ -31,12 +36,51 @@ SCORES = {
     "MLP": score(1.0, 0.88, 0.89, 610_000),
 }
 CURVE = evaluation.LearningCurve(
-    (10, 20, 30), (1.0, 0.9, 0.9), (0.0, 0.1, 0.1), (0.5, 0.6, 0.7), (0.1, 0.05, 0.02)
+    sizes=(10, 20, 30),
+    train=(1.0, 0.9, 0.9),
+    train_sd=(0.0, 0.1, 0.1),
+    validation=(estimate(0.5), estimate(0.6), estimate(0.7)),
+    validation_sd=(0.1, 0.05, 0.02),
 )
-IMPORTANCES = evaluation.Importances(np.array([0.2, 0.5, 0.3]), 0.5, 1 / 3, 0)
-CONFIDENCE = evaluation.Confidence(
+IMPORTANCES = inspection.Importances(np.array([0.2, 0.5, 0.3]), 0.5, 1 / 3, 0)
+CONFIDENCE = inspection.Confidence(
     np.array([0.95, 0.85, 0.55, 0.75]), np.array([True, True, False, False]), 0.775, 0.9, 0.65
 )
+
+
+def variant(n_parameters: int, train: float, validation: float, **parameters) -> evaluation.Variant:
+    shares = (estimate(train), estimate(validation))
+    return evaluation.Variant(parameters, *shares, n_parameters, True, np.ones(4, dtype=bool))
+
+
+PENALTIES = [
+    variant(9, 1 - 0.1 * n, 0.8 - 0.1 * n, alpha=10.0**n, early_stopping=stopping)
+    for n in range(3)
+    for stopping in (False, True)
+]
+ARCHITECTURES = [
+    variant(100 * d * w, 1.0, 0.7 + 0.01 * w - 0.02 * d, hidden_layer_sizes=(w,) * d)
+    for d in (1, 2)
+    for w in (4, 8, 16)
+]
+TUNED = {
+    "grid": evaluation.Tuning(PENALTIES[0], 0.8, 6, 6.0, ((3.0, 0.7), (6.0, 0.8))),
+    "halving": evaluation.Tuning(PENALTIES[0], 0.75, 9, 4.0, ((2.0, 0.5), (4.0, 0.75))),
+}
+SPREADS = {
+    kind: {
+        name: evaluation.Spread((0.7, 0.8 + shift), estimate(0.75), 0.05, 0.7, 0.8 + shift)
+        for name in SCORES
+    }
+    for kind, shift in (("seed of the model", 0.0), ("seed of the split", 0.1))
+}
+_DRAWN = np.random.default_rng(0).dirichlet([0.5, 0.5, 0.5], 300)
+CALIBRATIONS = {
+    name: inference.calibration(_DRAWN, np.argmax(_DRAWN**power, axis=1))
+    for name, power in (("logistic", 1), ("MLP", 2))
+}
+RANKINGS = {"forest, impurity": np.array([3.0, 1.0, 2.0]), "SVM, permuted": np.array([1.0, 3, 2])}
+ROLES = ("informative", "random", "redundant")
 
 
 @pytest.fixture
@@ -56,6 +100,16 @@ def draw(tmp_path, monkeypatch):
                 SCORES, CURVE, CONFUSION, CLASSES, best="SVM", width=WIDTH
             ),
             "behaviour": lambda: figures.behaviour(SCORES, IMPORTANCES, CONFIDENCE, width=WIDTH),
+            "ablation": lambda: figures.ablation(
+                PENALTIES, ARCHITECTURES, TUNED, SPREADS, width=WIDTH
+            ),
+            "interpretation": lambda: figures.interpretation(
+                CALIBRATIONS,
+                RANKINGS,
+                ROLES,
+                {"forest, impurity": images[0], "forest, permuted": images[1]},
+                width=WIDTH,
+            ),
             "mistakes": lambda: figures.mistakes(
                 images, np.array([0, 2]), np.array([1, 0]), CLASSES, width=WIDTH
             ),
@@ -68,7 +122,7 @@ def draw(tmp_path, monkeypatch):
     plt.close("all")
 
 
-NAMES = ("performance", "behaviour", "mistakes")
+NAMES = ("performance", "behaviour", "ablation", "interpretation", "mistakes")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,11 +175,12 @@ def _hidden_tick(fig, text, renderer) -> bool:
 
 
 def test_panels_are_lettered_and_named(draw):
-    for name in ("performance", "behaviour"):
+    for name in NAMES[:-1]:
         fig, _, _ = draw(name)
-        titles = [ax.get_title(loc="left") for ax in fig.axes]
+        titles = [ax.get_title(loc="left") for ax in fig.axes[:4]]
         assert [title[:3] for title in titles] == ["(a)", "(b)", "(c)", "(d)"]
-        assert all(ax.get_ylabel() for ax in fig.axes)
+        images = 2 if name == "interpretation" else 4
+        assert all(ax.get_ylabel() for ax in fig.axes[:images])
 
 
 def test_performance_shows_its_data(draw):
@@ -161,6 +216,40 @@ def test_behaviour_shows_its_data(draw):
     assert shown == {name: [s.train, s.validation] for name, s in SCORES.items()}
 
 
+def test_ablation_shows_its_data(draw):
+    fig, _, _ = draw("ablation")
+    penalties, architectures, tuning, seeds = fig.axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in penalties.lines}
+    for stopping, label in ((False, "validation"), (True, "validation, early stopping")):
+        some = [v for v in PENALTIES if v.parameters["early_stopping"] is stopping]
+        assert drawn[label] == [[v.parameters["alpha"], v.validation] for v in some]
+    assert [line.get_label() for line in architectures.lines] == [
+        "1 hidden layer",
+        "2 hidden layers",
+    ]
+    assert architectures.lines[1].get_xdata().tolist() == [800, 1600, 3200]
+    assert tuning.lines[1].get_xydata().tolist() == [list(step) for step in TUNED["halving"].path]
+    heights = [line.get_ydata().tolist() for line in seeds.lines]
+    found = [list(s.accuracies) for spreads in SPREADS.values() for s in spreads.values()]
+    assert heights == found
+    assert [label.get_text() for label in seeds.get_xticklabels()] == list(SCORES)
+
+
+def test_interpretation_shows_its_data(draw):
+    fig, _, _ = draw("interpretation")
+    reliability, precision, left, right = fig.axes[:4]
+    found = CALIBRATIONS["MLP"]
+    filled = found.counts > 0
+    expected = np.column_stack([found.confidence, found.accuracy])[filled]
+    assert reliability.lines[2].get_xydata() == pytest.approx(expected)
+    assert precision.lines[0].get_ydata().tolist() == [1, 1, 2 / 3]
+    assert precision.lines[1].get_ydata().tolist() == [0, 0.5, 2 / 3]
+    assert precision.lines[2].get_ydata()[0] == pytest.approx(2 / 3)
+    for ax, first in ((left, 0), (right, 16)):
+        shown = ax.collections[0].get_array()
+        assert np.ravel(shown).tolist() == list(range(first, first + 16))
+
+
 def test_mistakes_name_true_and_predicted_class(draw):
     fig, _, _ = draw("mistakes")
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["a, not b", "c, not a"]
@@ -189,6 +278,8 @@ def test_command_includes_the_file_with_a_text_from_the_data(draw, name):
             "random forest 0.17",
             "0.65 on the others",
         ),
+        "ablation": ("from 0.80", "0.84, is that of 1600", "halving 0.750 for 4 fits"),
+        "interpretation": ("logistic 0.299", "2 rankings of 3 features", "row 4, column 4"),
         "mistakes": ("2 misclassified", "a as b, c as a"),
     }[name]:
         assert part in alt

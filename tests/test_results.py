@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pycode import results
+from pycode.inference import Estimate, proportion
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "pythontex-files-paper/py.py")])
     monkeypatch.chdir(tmp_path)
-    for name in ("_values", "_printed", "_read"):
+    for name in ("_values", "_printed", "_read", "_claims"):
         monkeypatch.setattr(results, name, {})
     monkeypatch.setattr(results, "_written", set())
     monkeypatch.setattr(sys, "addaudithook", lambda hook: None)
@@ -30,7 +31,7 @@ def run(tmp_path, monkeypatch):
     pytex = SimpleNamespace(
         line="1", cleanup=lambda: None, dependencies=[], add_dependencies=lambda *paths: None
     )
-    results.begin(pytex)
+    results.begin(pytex, seed=7)
     return SimpleNamespace(folder=tmp_path, pytex=pytex)
 
 
@@ -44,6 +45,7 @@ class Inner:
     accuracy: float
     by: ClassVar[str] = "inner"
     digits: ClassVar[int] = 1
+    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,38 @@ def test_everything_with_a_name_is_recorded_and_arrays_are_not(run):
     entries = recorded(run)
     environment = entries.pop("environment")
     assert environment["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert entries == {
-        "x.k_nn_5": {"value": 1, "by": "paper.tex"},
-        "x.random_forest.counts.1": {"value": 3, "by": "paper.tex"},
-        "x.random_forest.counts.2": {"value": 4, "by": "paper.tex"},
-        "x.random_forest.inner.accuracy": {"value": 0.25, "by": "inner"},
+    found = {key: (entry["value"], entry["by"], entry["unit"]) for key, entry in entries.items()}
+    assert found == {
+        "x.k_nn_5": (1, "paper.tex", "count"),
+        "x.random_forest.counts.1": (3, "paper.tex", "count"),
+        "x.random_forest.counts.2": (4, "paper.tex", "count"),
+        "x.random_forest.inner.accuracy": (0.25, "inner", "share of rows"),
     }
+    assert {(e["interval"], e["n"], e["seed"]) for e in entries.values()} == {(None, None, 7)}
     assert list(entries) == sorted(entries)
     assert r"\resultvalue{x.random_forest.inner.accuracy}{0.2}" in tex_file(run)
 
 
 def tex_file(run) -> str:
     return (run.folder / "results.tex").read_text(encoding="utf-8")
+
+
+def test_an_estimate_is_recorded_with_its_interval(run):
+    results.record("share", proportion([True, True, True, False]), seed=[1, 2])
+    results.record("bare", Estimate(0.5))
+    found = recorded(run)
+    share = proportion([True, True, True, False])
+    assert found["share"] == {
+        "value": 0.75,
+        "by": "paper.tex",
+        "interval": [share.low, share.high],
+        "n": 4,
+        "unit": "1",
+        "seed": [1, 2],
+    }
+    assert found["bare"]["interval"] is None
+    assert r"\resultvalue{share}{0.7500}{0.301}{0.954}" in tex_file(run)
+    assert r"\resultvalue{bare}{0.5000}" in tex_file(run).splitlines()
 
 
 def test_values_are_unrounded_in_json_and_rounded_for_the_paper(run):
