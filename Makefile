@@ -16,7 +16,8 @@ paper: tools ## install what is missing, then build paper.pdf
 test: tools .venv/test ## install what is missing, then run every test
 	$(VENV) -m pytest
 
-lint: .venv/test ## check format, style and types of the Python code
+lint: .venv/test ## check the paper's prose, and the Python code's format, style and types
+	$(VENV) tools/lint.py
 	.venv/bin/ruff format --no-cache --check --diff .
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/basedpyright --pythonpath $(VENV)

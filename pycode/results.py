@@ -30,7 +30,7 @@ from pycode.inference import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
 # What whole numbers count, by the end of their keys.
-UNITS = {"n_bytes": "byte", "seed": "seed"}
+UNITS = {"n_bytes": "byte", "seconds": "second", "megabytes": "megabyte"}
 INTERNAL = {".venv", ".git", ".cache", "results.tex", "results.json", "paper.claims"}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
 
@@ -209,14 +209,24 @@ def _check_claims() -> None:
         lines = (Path(_folder) / "paper.claims").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # a paper without any
         return
-    places: dict[str, str] = {}
-    for place, condition in zip(lines[::2], lines[1::2], strict=True):
-        places.setdefault(condition, place.removeprefix("% "))
+    written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
+    places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
     record("paper.n_claims", len(places), by="results.begin")
-    _claims.update({condition: claims.check(condition, _values) for condition in places})
-    broken = [f"{places[c]}: {reason}" for c, reason in _claims.items() if reason]
+    _claims.update({condition: claims.check(condition, _values) for _, _, condition in places})
+    broken = [f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c]]
     if broken:
         raise claims.ClaimError("\n".join(broken))
+
+
+def _claim_line(file: str, line: int, condition: str) -> int:
+    r"""The line on which a `\claim` begins that LaTeX has set when it was at `line`."""
+    words = r"\s+".join(map(re.escape, condition.split()))
+    with suppress(OSError):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        found = re.finditer(rf"\\claim\s*\{{\s*{words}\s*\}}", text)
+        lines = [text.count("\n", 0, claim.start()) + 1 for claim in found]
+        return min(lines, key=lambda number: abs(number - line), default=line)
+    return line
 
 
 def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import configuration, settings
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md")
+SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md", "benchmarks")
 
 Process = subprocess.Popen[bytes]
 

@@ -1,11 +1,13 @@
 """Data sets are what they say, no row is in two parts, and a bad table is refused with reasons."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.preprocessing import StandardScaler
 
 from pycode import data
 
@@ -150,3 +152,84 @@ def test_class_with_fewer_rows_than_folds_names_class_and_file(tmp_path: Path):
         data.split(rows, folds=5)
     assert "5 folds" in str(raised.value)
     assert data.split(rows, folds=3)
+
+
+def none() -> data.Leakage:
+    return data.Leakage(n_shared=0, n_scaled=0, n_moved=0)
+
+
+@pytest.mark.parametrize("dataset", [data.synthetic(n_samples=300), data.digits()], ids=["s", "d"])
+def test_no_leak_is_found_where_there_is_none(dataset):
+    assert data.leakage(dataset, data.split(dataset)) == none()
+
+
+def test_rows_in_more_than_one_part_are_found():
+    dataset = data.synthetic(n_samples=300)
+    X, y = np.vstack([dataset.X, dataset.X[:40]]), np.concatenate([dataset.y, dataset.y[:40]])
+    twice = replace(dataset, X=X, y=y)
+    split = data.split(twice)
+    parts = [split.X_train, split.X_validation, split.X_test]
+    rows = [{tuple(row) for row in part} for part in parts]
+    shared = len(rows[0] & rows[1]) + len(rows[0] & rows[2]) + len(rows[1] & rows[2])
+    assert shared > 5
+    assert data.leakage(twice, split) == replace(none(), n_shared=shared)
+
+
+def test_scaling_before_the_split_is_found():
+    dataset = data.synthetic(n_samples=300)
+    scaled = replace(dataset, X=StandardScaler().fit_transform(dataset.X))
+    assert data.leakage(scaled, data.split(scaled)) == replace(none(), n_scaled=64)
+
+
+@pytest.mark.parametrize(
+    "fitted_on",
+    [
+        lambda s: np.vstack([s.X_train, s.X_validation, s.X_test]),
+        lambda s: np.vstack([s.X_train, s.X_test]),
+        lambda s: s.X_validation,
+    ],
+    ids=["all rows", "test rows", "held-out rows"],
+)
+def test_a_scaler_that_has_seen_held_out_rows_is_found(monkeypatch, fitted_on):
+    def scaled(split):
+        scaler = StandardScaler().fit(fitted_on(split))
+        names = ("X_train", "X_validation", "X_test")
+        return replace(split, **{name: scaler.transform(getattr(split, name)) for name in names})
+
+    dataset = data.synthetic(n_samples=300)
+    split = data.split(dataset)
+    monkeypatch.setattr(data.Split, "scaled", scaled)
+    assert data.leakage(dataset, split).n_moved > 0
+
+
+def test_held_out_rows_scaled_by_themselves_are_found(monkeypatch):
+    def scaled(split):
+        return replace(split, X_test=StandardScaler().fit_transform(split.X_test))
+
+    dataset = data.synthetic(n_samples=300)
+    split = data.split(dataset)
+    monkeypatch.setattr(data.Split, "scaled", scaled)
+    assert data.leakage(dataset, split).n_moved > 0
+
+
+def test_digests_tell_rows_apart_but_not_rounding():
+    split = data.split(data.synthetic(n_samples=300))
+    found = data.digests(split)
+    assert len({*found.values()}) == 3
+    assert all(len(digest) == 16 for digest in found.values())
+    assert data.digests(replace(split, X_train=split.X_train * (1 + 1e-14))) == found
+    moved = data.digests(replace(split, y_test=split.y_test[::-1]))
+    assert moved["test"] != found["test"]
+    assert moved["train"] == found["train"]
+
+
+def test_roles_are_those_that_make_the_data():
+    dataset = data.synthetic(n_samples=2000, seed=3)
+    useful = np.array(dataset.roles) != "random"
+    assert (useful.sum(), dataset.roles.count("informative")) == (50, 40)
+    # Useful features are combinations of the informative ones; noise is not.
+    informative = dataset.X[:, np.array(dataset.roles) == "informative"]
+    rest = dataset.X - informative @ np.linalg.lstsq(informative, dataset.X)[0]
+    shares = (rest**2).mean(axis=0) / dataset.X.var(axis=0)
+    assert shares[useful].max() < 1e-9
+    assert shares[~useful].min() > 0.9

@@ -1,11 +1,14 @@
 """The shipped paper is whole: nothing undefined, clipped or warned of, and no number by hand."""
 
+import ast
+import hashlib
 import json
 import re
 
+import jsonschema
 import pytest
 
-from conftest import Paper
+from conftest import ROOT, Paper
 
 pytestmark = pytest.mark.xdist_group("shipped")
 
@@ -139,3 +142,64 @@ def test_figures_have_alternative_text(shipped: Paper) -> None:
     output = "".join(path.read_text() for path in made if path.suffix in {".stdout", ".pytxmcr"})
     included = re.findall(r"includegraphics\*?\[alt=\{[^}]{30,}", output)
     assert len(included) == len(re.findall(r"\\label\{fig:", shipped.read("paper.tex")))
+
+
+def test_the_record_follows_its_schema(shipped: Paper) -> None:
+    schema = json.loads((ROOT / "results.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    record = json.loads(shipped.read("results.json"))
+    jsonschema.validate(record, schema)
+    for broken in ({"value": None}, {"interval": [1]}, {"seed": "x"}, {"more": 1}):
+        key = next(key for key in record if key != "environment")
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**record, key: {**record[key], **broken}}, schema)
+
+
+def test_every_accuracy_has_its_interval_and_n(shipped: Paper) -> None:
+    record = json.loads(shipped.read("results.json"))
+    parts = ("train", "validation", "test", "cv", "cv_in_fold")
+    shares = [key for key in record if key.count(".") == 2 and key.rpartition(".")[2] in parts]
+    assert len(shares) >= 40
+    for key in shares:
+        low, high = record[key]["interval"]
+        assert low <= record[key]["value"] <= high, key
+        assert record[key]["n"] > 0, key
+        assert record[key]["unit"] == "share of rows", key
+
+
+def test_the_record_in_git_is_that_of_this_paper(shipped: Paper) -> None:
+    if (ROOT / "tests/test_reference.py").exists():
+        committed = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
+        built = json.loads(shipped.read("results.json"))
+        del committed["environment"], built["environment"]
+        assert {key: entry["value"] for key, entry in built.items()} == pytest.approx(
+            {key: entry["value"] for key, entry in committed.items()}, abs=0.01
+        )
+
+
+def test_paper_is_short(shipped: Paper) -> None:
+    assert len(shipped.pages()) <= 12
+
+
+def test_comparative_sentences_rest_on_claims(source: str) -> None:
+    claims = re.findall(r"\\claim\{", source)
+    assert len(claims) >= 20
+    for part in (
+        "begin{abstract}",
+        "section{Results}",
+        "section{Discussion}",
+        "section{Conclusions}",
+    ):
+        after = source.split(part)[1]
+        assert r"\claim{" in re.split(r"\\section\{|\\end\{abstract", after)[0], part
+
+
+def test_the_simulation_is_of_this_code() -> None:
+    record = json.loads((ROOT / "benchmarks/inference.json").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "pycode/inference.py").read_text(encoding="utf-8"))
+    digest = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+    assert record["code"] == digest, "run benchmarks/inference.py again"
+    for kind in ("proportion", "difference"):
+        assert 0.93 <= record[kind]["least"] <= record[kind]["most"] <= 0.97
+    assert record["mcnemar"]["most"] <= 0.05
+    assert record["t_test"]["corrected"] <= 0.06 < 0.3 < record["t_test"]["uncorrected"]

@@ -214,6 +214,96 @@ def test_innocent_sentences_pass(sentence):
     assert lint.find(body(section=sentence)) == []
 
 
+def test_lines_are_those_of_the_file():
+    text = body(
+        abstract="% a comment\nThe SVM is\n% another\nbetter by 0.1.",
+        item="A good one.\n\\begin{pyblock}\nx = 1\n\n\\end{pyblock}\nIt has 12 rows.",
+        footnote="A first line,\na second, which is\nlower.",
+    )
+    lines = text.splitlines()
+    found = [(lines[f.line - 1], f.kind) for f in lint.find(text)]
+    assert found == [
+        ("better by 0.1.", "number by hand"),
+        ("better by 0.1.", "comparison outside a claim"),
+        ("It has 12 rows.", "number by hand"),
+        ("lower.}", "comparison outside a claim"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "\\claim{a > 0}{The SVM {wins.}",
+        "\\claim{a > 0 {The SVM wins.}",
+        "\\claim{a > 0} wins.",
+        "\\claim{a > 0}{The SVM\n\nwins.}",
+        "\\claim{a > 0}{The SVM wins \\% \\}.",
+    ],
+)
+def test_braces_of_a_claim_must_close(claim):
+    text = body(section=f"A line.\n{claim}")
+    line = text[: text.index(claim)].count("\n") + 1
+    with pytest.raises(ValueError, match=rf"^paper\.tex:{line}: the braces of a .claim"):
+        lint.find(text)
+
+
+@pytest.mark.parametrize(
+    ("condition", "prose", "passes"),
+    [
+        ("a.p < 0.05", "at 0.05", True),
+        ("a.p < 0.05", "at 0.01", False),
+        ("a.p < 0.05", "at $0.05$ and \\num{0.05}", True),
+        ("a.13.p < 0.3", "13 of them", False),
+        ("a.n == 13", "13 of them", True),
+        ("a.n == 113", "13 of them", False),
+        ("a.n == 1200", "1,200 or 1\\,200 rows", True),
+        ("a.p > 0.95", "95\\,\\% of the rows", False),
+        ("a.n == 3", "three models", True),
+        ("a.n == 4", "three models", False),
+        ("a.n == 17", "seventeen models", False),
+        ("a.p > 2 / 3", "two thirds of the rows", True),
+        ("a.p > 2 * b.p", "twice as many", True),
+    ],
+)
+def test_numbers_in_a_claim_stand_in_its_condition(condition, prose, passes):
+    text = rf"\claim{{{condition}}}{{The SVM is better: {prose}.}}"
+    assert (lint.find(text) == []) is passes
+    assert lint.find(f"{text} A better one.") != []
+
+
+def test_only_its_own_sentence_or_line_is_excused():
+    better = r"The SVM is better. "
+    for excused in (
+        r"\Cref{a} says so~\citep{B1}.",
+        "So he says~\\citep{B1}.\n",
+        "\n\nA~\\cite{B}.",
+    ):
+        assert [f.line for f in lint.find(better + excused)] == [1]
+    assert lint.find("The SVM is better, e.g. than a tree,\nor so they say~\\citet{B1}.") == []
+    assert [f.line for f in lint.find("It is better. % no result\nIt is better.")] == [2]
+    assert [f.line for f in lint.find("It is better by 0.1. % no result")] == [1]
+    assert lint.find(r"It has 5\,\% more rows~\citep{B1}.") != []
+
+
+def test_command(tmp_path):
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "paper.tex").write_text(text, encoding="utf-8")
+        command = [sys.executable, "-B", ROOT / "tools/lint.py", tmp_path / "paper.tex"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run(body())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = run("One line.\nThe SVM has 0.93 and is better.\n")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "paper.tex:2: number by hand: The SVM has 0.93 and is better.",
+        "paper.tex:2: comparison outside a claim: The SVM has 0.93 and is better.",
+    ]
+    done = run("\\claim{a > 0}{The")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "paper.tex:1: the braces of a \\claim do not close\n"
+
+
 def test_the_shipped_paper_is_clean():
     path = ROOT / "paper.tex"
     assert [str(f) for f in lint.find(path.read_text(encoding="utf-8"), path)] == []
