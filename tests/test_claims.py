@@ -239,7 +239,13 @@ def test_the_shipped_paper_names_exactly_the_claims_that_no_longer_hold(
     tmp_path: Path, file, old, new
 ):
     paper = Paper(ROOT).copy(tmp_path / "paper")
-    paper.edit("paper.tex", "n_samples=2000", "n_samples=600")  # three times as fast
+    text = paper.read("paper.tex")
+    for many, few in (("n_samples=2000", "n_samples=500"), ("repeats=5", "repeats=1")):
+        text = text.replace(many, few)  # to be quick
+    text = text.replace("seeds = range(10)", "seeds = range(2)").replace(
+        "(16, 32, 64, 128)", "(16,)"
+    )
+    (paper.folder / "paper.tex").write_text(text, encoding="utf-8")
     paper.edit(file, old, new)
     build = paper.build()
     assert build.code != 0
