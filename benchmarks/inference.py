@@ -8,9 +8,11 @@ import ast
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from joblib import Parallel, delayed

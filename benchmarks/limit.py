@@ -22,6 +22,8 @@ os.environ["PYCODE_CACHE"] = "off"
 action, folder, file = sys.argv[1:4]
 sys.path.insert(0, folder)
 
+import cloudpickle  # noqa: E402
+
 from pycode import evaluation, figures, inspection, models, parallel, results  # noqa: E402, F401
 
 BLOCK = re.compile(r"\\begin\{(pycode|pyblock)\}\n(.*?)\\end\{\1\}", re.DOTALL)
@@ -60,7 +62,7 @@ if action == "list":
     if sys.argv[4:]:
         known = pickle.loads(Path(sys.argv[4]).read_bytes())
         found = {key: call for key, call in found.items() if key not in known}
-    Path(file).write_bytes(pickle.dumps(found))
+    Path(file).write_bytes(cloudpickle.dumps(found))
 else:
     calls = sorted(pickle.loads(Path(file).read_bytes()).values(), key=lambda call: -call[0])
     fits = [number for number, (_, alone, _) in enumerate(calls) if not alone]

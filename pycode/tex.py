@@ -91,16 +91,24 @@ def p_value(p: float) -> TeX:
     return TeX(rf"$<{num(0.001, 3)}$") if p < 0.001 else num(p, 3)
 
 
+def bounds(estimate: Estimate, digits: int = 3) -> TeX:
+    r"""The interval of an estimate, in brackets.
+
+    >>> bounds(Estimate(0.93, 0.9007, 0.9511))
+    '[\\num{0.901}, \\num{0.951}]'
+    """
+    return TeX(f"[{num(estimate.low, digits)}, {num(estimate.high, digits)}]")
+
+
 def interval(estimate: Estimate, digits: int = 4) -> TeX:
-    r"""The estimate and, with one digit less, its interval in brackets if it has one.
+    r"""The estimate and, with one digit less, its interval if it has one.
 
     >>> interval(Estimate(0.93, 0.9007, 0.9511))
     '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
     """
     if math.isnan(estimate.low):
         return num(estimate, digits)
-    low, high = (num(bound, digits - 1) for bound in (estimate.low, estimate.high))
-    return TeX(f"{num(estimate, digits)} [{low}, {high}]")
+    return TeX(f"{num(estimate, digits)} {bounds(estimate, digits - 1)}")
 
 
 def setting(value: object) -> TeX:
