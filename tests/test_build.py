@@ -224,7 +224,11 @@ def test_preview_follows_edits_and_survives_an_error(small: Paper) -> None:
 def test_cleaning_up(small: Paper) -> None:
     def left() -> set[str]:
         files = {str(p.relative_to(small.folder)) for p in small.folder.rglob("*")}
-        return {name for name in files if not name.startswith((".venv", ".cache", "pycode"))}
+        return {
+            name
+            for name in files
+            if not name.startswith((".venv", ".cache", "pycode", "benchmarks"))
+        }
 
     sources = {"paper.tex", "references.bib", "latexmkrc", "rows.csv", "figures"}
     kept = sources | {"figures/README.md", "results.json"}

@@ -24,7 +24,7 @@ IMPORTS = {
     "inspection": {"cache", "data", "inference"},
     "tex": {"inference"},
     "fonts": set(),
-    "figures": {"cache", "evaluation", "fonts", "inspection", "tex"},
+    "figures": {"cache", "evaluation", "fonts", "inference", "inspection", "tex"},
     "claims": set(),
     "results": {"cache", "claims", "inference", "tex"},
 }
