@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import ceil, log
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -426,13 +427,18 @@ def _halve(
     """Each round of a successive halving: its rows, its scores and its best setting."""
     pipeline = make_pipeline(StandardScaler(), estimator)
     prefix = f"{pipeline.steps[-1][0]}__"
-    folds: Any = StratifiedKFold(cv)
+    folds, strict = cast(Any, StratifiedKFold(cv)), cast(Any, "raise")
+    n_settings = len(ParameterGrid(dict(grid)))
+    # As many rounds as there are settings for, but with rows enough to keep some aside.
+    fewest = len(y) // 3 ** (ceil(log(n_settings, 3)) - 1)
     search = HalvingGridSearchCV(
         pipeline,
         {prefix + key: list(values) for key, values in grid.items()},
         cv=folds,
+        min_resources=min(len(y), max(fewest, 20 * len(np.unique(y)))),
         random_state=seed,
         refit=False,
+        error_score=strict,
     ).fit(X, y)
     found, rounds = search.cv_results_, []
     for n in range(search.n_iterations_):

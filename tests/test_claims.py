@@ -248,6 +248,8 @@ def test_the_shipped_paper_names_exactly_the_claims_that_no_longer_hold(
     (paper.folder / "paper.tex").write_text(text, encoding="utf-8")
     whole = "Dataset(loaded.data, loaded.target,"
     paper.edit("pycode/data.py", whole, "Dataset(loaded.data[::3], loaded.target[::3],")
+    paper.edit("pycode/models.py", "(128, 64, 32)", "(16,)")
+    paper.edit("pycode/models.py", "n_estimators=100", "n_estimators=20")
     paper.edit(file, old, new)
     build = paper.build()
     assert build.code != 0
