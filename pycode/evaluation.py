@@ -148,7 +148,10 @@ def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
 def compare(
     candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
 ) -> dict[str, Score]:
-    """The score of each candidate, by its name; all are computed at once."""
+    """The score of each candidate, by its name; all are computed at once.
+
+    Warns of a model whose fit has not converged.
+    """
     scaled = split.scaled()
     X, y = scaled.X_train, scaled.y_train
     calls: list[Call] = []

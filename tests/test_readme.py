@@ -41,9 +41,9 @@ def test_commands_are_targets():
 def own(tmp_path_factory) -> Paper:
     """The repository with all of the README's edits made, and the data of a table."""
     paper = Paper(ROOT).copy(tmp_path_factory.mktemp("own") / "paper")
-    for name in ("tests", ".github"):
+    for name in ("tests", ".github", "tools"):
         shutil.copytree(ROOT / name, paper.folder / name)
-    for name in ("pyproject.toml", "README.md", "Makefile"):
+    for name in ("pyproject.toml", "README.md", "Makefile", "results.schema.json"):
         shutil.copy(ROOT / name, paper.folder)
     (paper.folder / "tests/test_reference.py").unlink()
     rows = small_rows().replace(",kind\n", ",label\n")
