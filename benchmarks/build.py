@@ -82,13 +82,19 @@ def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
     return folder
 
 
+def bare_study(folder: Path) -> float:
+    """How long the calls of a build take by themselves; 0 if it has none to make."""
+    python, calls = str(ROOT / ".venv/bin/python"), folder / "calls"
+    limit = [[python, str(LIMIT), action, str(folder), str(calls)] for action in ("list", "make")]
+    seconds(limit[:1], folder)
+    return seconds(limit[1:], folder) if calls.exists() else 0.0
+
+
 def one_round(work: Path) -> dict[str, tuple[float, float]]:
     """Each scenario's time, and that of its yardstick."""
-    python = str(ROOT / ".venv/bin/python")
-    times, calls = {}, [python, str(LIMIT), "list"]
-    built, bare = sources(work / "built"), sources(work / "bare")
-    seconds([[*calls, str(bare), str(bare / "calls")]], bare)
-    study = seconds([[python, str(LIMIT), "make", str(bare), str(bare / "calls")]], bare)
+    times = {}
+    study = bare_study(sources(work / "bare"))
+    built = sources(work / "built")
     cold = seconds(LATEXMK, built)
     tex = seconds(
         [["pdflatex", "-interaction=nonstopmode", "-synctex=1", "paper.tex"]],
@@ -98,12 +104,8 @@ def one_round(work: Path) -> dict[str, tuple[float, float]]:
     times["cold"] = cold, study + cold.passes * tex + bibtex
     times["nothing changed"] = seconds(LATEXMK, built), 0.2
     for name, (file, old, new) in EDITS.items():
-        paper = edited(built, work / Path(file).stem, file, old, new)
-        least = 0.0
-        if file != "paper.tex":
-            seconds([[*calls, str(paper), str(paper / "calls"), str(bare / "calls")]], paper)
-            least = seconds([[python, str(LIMIT), "make", str(paper), str(paper / "calls")]], paper)
-        changed = seconds(LATEXMK, paper)
+        least = bare_study(edited(built, work / f"bare {name}", file, old, new))
+        changed = seconds(LATEXMK, edited(built, work / name, file, old, new))
         times[name] = changed, least + changed.passes * tex
     naive = sources(work / "naive")
     times["cold, against naive"] = cold, seconds(LATEXMK, naive, **NAIVE)

@@ -1,10 +1,10 @@
 """The study of paper.tex as a bare script, which no build of the paper can be faster than.
 
-`python limit.py list PAPER CALLS [KNOWN]` runs the blocks of PAPER/paper.tex and keeps in the file
-CALLS every call that a build of it would compute, but those of the file KNOWN, the longest first.
-`python limit.py make PAPER CALLS` makes these calls, fits in one flat list in a pool of two
-processes with one BLAS thread each, forked when the imports are done, and then the figures.
-Nothing is remembered, recorded or set in type.
+`python limit.py list PAPER CALLS` runs the blocks of PAPER/paper.tex and keeps in the file CALLS
+every call that a build of it would compute, if there is any, with the time it takes.
+`python limit.py make PAPER CALLS` makes these calls, fits in one flat list, the longest first, in a
+pool of two processes with one BLAS thread each, forked when the imports are done, and then the
+figures.  Nothing is remembered, recorded or set in type.
 """
 
 import multiprocessing
@@ -18,7 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["PYCODE_CACHE"] = "off"
 action, folder, file = sys.argv[1:4]
 sys.path.insert(0, folder)
 
@@ -30,7 +29,7 @@ BLOCK = re.compile(r"\\begin\{(pycode|pyblock)\}\n(.*?)\\end\{\1\}", re.DOTALL)
 
 
 def collected() -> dict:
-    """Each call by the key that it is remembered under, with its seconds and what it is."""
+    """The calls whose values are not remembered, by key: seconds, whether alone, and the call."""
     found = {}
 
     def run(calls, *, alone=False):
@@ -42,9 +41,11 @@ def collected() -> dict:
 
     real, parallel.run = parallel.run, run
     results.begin = lambda pytex, seed=None: results._read.setdefault("paper.tex", "read")
-    context = SimpleNamespace(textwidth="441pt")
-    scope = {"pytex": SimpleNamespace(context=context), "__name__": "__main__"}
     os.chdir(folder)
+    built = Path("paper.pytxcode")  # in which LaTeX says how wide the figures are
+    width = re.search(r"textwidth=([\d.]+pt)", built.read_text() if built.exists() else "")
+    context = SimpleNamespace(textwidth=width[1] if width else "441pt")
+    scope = {"pytex": SimpleNamespace(context=context), "__name__": "__main__"}
     for _, block in BLOCK.findall(Path("paper.tex").read_text(encoding="utf-8")):
         exec(block, scope)
     parallel.run = real
@@ -58,13 +59,10 @@ def make(number):
 
 
 if action == "list":
-    found = collected()
-    if sys.argv[4:]:
-        known = pickle.loads(Path(sys.argv[4]).read_bytes())
-        found = {key: call for key, call in found.items() if key not in known}
-    Path(file).write_bytes(cloudpickle.dumps(found))
+    if found := list(collected().values()):
+        Path(file).write_bytes(cloudpickle.dumps(found))
 else:
-    calls = sorted(pickle.loads(Path(file).read_bytes()).values(), key=lambda call: -call[0])
+    calls = sorted(pickle.loads(Path(file).read_bytes()), key=lambda call: -call[0])
     fits = [number for number, (_, alone, _) in enumerate(calls) if not alone]
     if fits:
         with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
