@@ -1,8 +1,9 @@
 r"""Checks the paper's claims: the conditions over its results that `\claim` puts under a text.
 
-A condition is a comparison of results and numbers, or several joined by `and`, `or` and `not`,
-with `+ - * /`, `abs`, `min` and `max`.  A result stands in it by its key, and the bounds of its
-interval and its number of observations by `key.low`, `key.high` and `key.n`.
+A condition is a comparison, or several joined by `and`, `or` and `not`, of results, numbers and
+texts in quotes, with `+ - * /`, `abs`, `min` and `max`; `in` is followed by a list in parentheses.
+A result stands in it by its key, and the bounds of its interval and its number of observations by
+`key.low`, `key.high` and `key.n`.
 """
 
 import ast
@@ -14,11 +15,7 @@ from typing import Any
 FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
 _WORDS = {"and", "or", "not", "in", *FUNCTIONS}
 # Text in quotes is no key, nor is the tail of a number such as 1e3.
-_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z][\w+-]*(?:\.[\w+-]*\w)*")
-_ALLOWED = (
-    *(ast.Expression, ast.BoolOp, ast.boolop, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
-    *(ast.Compare, ast.cmpop, ast.Constant, ast.Name, ast.Load, ast.Call, ast.Tuple),
-)
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_][\w+-]*(?:\.[\w+-]*\w)*")
 
 
 class ClaimError(Exception):
@@ -43,23 +40,61 @@ def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
             unknown.append(key)
         return f"_{len(values) - 1}"
 
-    expression = _TOKEN.sub(name, condition)
+    expression = _TOKEN.sub(name, condition).strip()
     if unknown:
         near = difflib.get_close_matches(unknown[0], results, n=3)
         return f"{condition}: no result is called {unknown[0]}; near it: {' '.join(near)}"
     try:
         tree = ast.parse(expression, mode="eval")
-        for node in ast.walk(tree):
-            if not isinstance(node, _ALLOWED):
-                raise SyntaxError(f"{type(node).__name__} may not stand in a claim")
+        if "#" in expression:
+            raise SyntaxError("# may not stand in a claim")
+        _allow_condition(tree.body)
         names = {f"_{n}": value for n, value in enumerate(values)} | FUNCTIONS
         holds = eval(compile(tree, "claim", "eval"), {"__builtins__": {}}, names)
-        if not isinstance(holds, bool):
-            raise TypeError("this is neither true nor false")
-    except (SyntaxError, TypeError, ArithmeticError, NameError) as error:
+    except (SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
         return f"{_shown(condition, results)} cannot be checked: {reason}"
     return "" if holds else f"{_shown(condition, results)} is false"
+
+
+def _allow_condition(node: ast.expr) -> None:
+    """Nothing; raises SyntaxError for what is no comparison of results, nor made of such."""
+    match node:
+        case ast.BoolOp(values=parts):
+            for part in parts:
+                _allow_condition(part)
+        case ast.UnaryOp(op=ast.Not(), operand=part):
+            _allow_condition(part)
+        case ast.Compare(left=left, ops=signs, comparators=others):
+            if not any(isinstance(n, ast.Name) and n.id[0] == "_" for n in ast.walk(node)):
+                raise SyntaxError("a comparison without a result says nothing")
+            _allow_value(left)
+            for sign, other in zip(signs, others, strict=True):
+                listed = isinstance(sign, (ast.In, ast.NotIn))
+                if listed != isinstance(other, ast.Tuple):
+                    raise SyntaxError("only after in, and always there, stands a list like (1, 2)")
+                for value in other.elts if isinstance(other, ast.Tuple) else [other]:
+                    _allow_value(value)
+        case _:
+            raise SyntaxError("this is neither true nor false")
+
+
+def _allow_value(node: ast.expr) -> None:
+    match node:
+        case ast.Constant(value=int() | float() | str()):
+            pass
+        case ast.Name(id=name) if name[0] == "_":
+            pass
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
+            _allow_value(left)
+            _allow_value(right)
+        case ast.UnaryOp(op=ast.USub(), operand=part):
+            _allow_value(part)
+        case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]) if name in FUNCTIONS:
+            for part in parts:
+                _allow_value(part)
+        case _:
+            raise SyntaxError(f"{type(node).__name__} may not stand in a claim")
 
 
 def _value(key: str, results: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -67,7 +102,7 @@ def _value(key: str, results: Mapping[str, Mapping[str, Any]]) -> Any:
         return results[key]["value"]
     key, _, part = key.rpartition(".")
     entry = results[key]
-    parts = {"n": entry["n"]}
+    parts = {} if entry["n"] is None else {"n": entry["n"]}
     if entry["interval"]:
         parts["low"], parts["high"] = entry["interval"]
     return parts[part]
