@@ -12,7 +12,9 @@ from tools import lint
 
 BODY = r"""\documentclass{article}
 \newcommand{\half}{0.5}
-\title{Numbers before 0.93 the document}
+\title{@title}
+\author{Nobody, 12 Best Street}
+\newcommand{\most}{0.93}
 \begin{document}
 \maketitle
 \begin{abstract}
@@ -193,13 +195,13 @@ def found_in_place(sentence: str, place: str, folder: Path) -> bool:
 def test_planted_errors_are_found(tmp_path):
     assert len(PLANTED) == 60
     places = [*PLACES, "input"]
-    assert len(places) == 8
+    assert len(places) == 9
     missed = [
         (place, sentence)
         for number, sentence in enumerate(PLANTED)
         if not found_in_place(sentence, place := places[number % len(places)], tmp_path)
     ]
-    assert len(missed) <= 3, missed
+    assert missed == []
 
 
 @pytest.mark.parametrize("place", [*PLACES, "input"])

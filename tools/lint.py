@@ -32,7 +32,8 @@ NOUN = (
 
 # Of those that begin at the same place the first counts.
 NOT_PROSE = rf"""
-\A(?s:.*?)\\begin\{{document\}} | \\end\{{document\}}(?s:.*) | (?P<kept>\\[^A-Za-z@]) | %.*
+\A(?s:.*?)(?:\\title(?=\s*[\[{{])|\\begin\{{document\}}) | \\author(?s:.*?)\\begin\{{document\}}
+|\\end\{{document\}}(?s:.*) | (?P<kept>\\[^A-Za-z@]) | %.*
 |\\begin\{{(?P<env>py\w*|[Vv]erbatim\*?|lstlisting|minted|thebibliography)\}}
     (?s:.*?)\\end\{{(?P=env)\}}
 |\\(?:py\w?|verb|lstinline)\*?(?P<bar>[^\sA-Za-z{{*\[]).*?(?P=bar)
@@ -67,7 +68,7 @@ SPELLED = rf"""
 """
 COMPARISON = r"""
 best|better|worst|worse|superior(?:ity)?|inferior(?:ity)?|prefer(?:able|red)|poor(?:ly|er|est)?
-optimal|(?:out|under)perform\w*|beat(?:s|en|ing)?|exceed\w*|surpass\w*|edge[sd] out|an edge|favou?rs
+optimal|(?:out|under)-?perform\w*|beat(?:s|en|ing)?|exceed\w*|surpass\w*|edge[sd] out|an edge|favou?rs
 won|tops|wins?|winn(?:er|ers|ing)|loses?|losing|lost to|dominat\w*|struggl\w+|fail(?:s|ed)
 (?:high|larg|small|great|few|fast|slow|quick|strong|weak|simpl|hard|cheap|bigg|easi)(?:er|est)
 (?:wid|narrow|deep|shallow|short|steep|smooth|sharp)(?:er|est)|very (?:high|low|good|bad|well|close)
