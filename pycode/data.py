@@ -56,9 +56,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Ways in which held-out rows may have had a part in training; all are 0 if there are none."""
+    """Signs that held-out rows had a part in training; 0 where there is none."""
 
-    n_shared: int  # rows that stand in more than one part
+    n_shared: int  # held-out rows that stand, to six decimals, in another part as well
     n_scaled: int  # features that had mean 0 and variance 1 over all rows, before the split
     n_moved: int  # scaled entries that change if rows change from which they must not learn
     by: ClassVar[str] = "data.leakage"
@@ -202,14 +202,21 @@ def describe(dataset: Dataset, split: Split) -> Summary:
 def leakage(dataset: Dataset, split: Split) -> Leakage:
     """What of the held-out rows may be known to a model that is fitted on the training rows.
 
-    Rows are the same if all their features are.  A preprocessing that learns from more than
-    the training rows is seen by its effect: training rows must come out the same whatever the
-    others are, and a held-out row whatever stands beside it.
+    A preprocessing that learns from more than the training rows is seen by its effect: training
+    rows must come out the same whatever the others are, and a held-out row whatever stands beside
+    it.  What was done to the data before is seen only if it gave features mean 0 and variance 1
+    (with ddof 0 or 1), to four decimals.
     """
     parts = (split.X_train, split.X_validation, split.X_test)
-    distinct = np.vstack([np.unique(part, axis=0) for part in parts])
-    means, variances = dataset.X.mean(axis=0), dataset.X.var(axis=0)
-    scaled = np.isclose(means, 0, atol=1e-9) & np.isclose(variances, 1, atol=1e-9)
+    part = np.repeat([0, 1, 2], [len(rows) for rows in parts])
+    _, row = np.unique(_rounded(np.vstack(parts)), axis=0, return_inverse=True)
+    stands = np.zeros((row.max() + 1, 3), dtype=bool)
+    stands[row, part] = True
+    shared = (stands.sum(axis=1) > 1)[row] & (part > 0)
+    near: Any = {"rtol": 0, "atol": 1e-4}
+    scaled = np.isclose(dataset.X.mean(axis=0), 0, **near) & np.any(
+        [np.isclose(dataset.X.var(axis=0, ddof=ddof), 1, **near) for ddof in (0, 1)], axis=0
+    )
     seen = split.scaled()
     other = replace(split, X_validation=split.X_validation + 1, X_test=split.X_test * 2).scaled()
     alone = replace(split, X_validation=split.X_validation[:1], X_test=split.X_test[:1]).scaled()
@@ -219,7 +226,7 @@ def leakage(dataset: Dataset, split: Split) -> Leakage:
         seen.X_test[:1] != alone.X_test,
     ]
     return Leakage(
-        n_shared=len(distinct) - len(np.unique(distinct, axis=0)),
+        n_shared=int(shared.sum()),
         n_scaled=int(scaled.sum()),
         n_moved=int(sum(part.sum() for part in moved)),
     )
@@ -230,9 +237,13 @@ def digests(split: Split) -> dict[str, str]:
     found = {}
     for part in ("train", "validation", "test"):
         X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
-        rows = np.round(np.column_stack([X, y]), 6) + 0.0  # no negative zeros
+        rows = _rounded(np.column_stack([X, y]))
         found[part] = hashlib.sha256(rows.astype("<f8").tobytes()).hexdigest()[:16]
     return found
+
+
+def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.round(X, 6) + 0.0  # no negative zeros
 
 
 def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:

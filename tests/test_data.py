@@ -170,15 +170,41 @@ def test_rows_in_more_than_one_part_are_found():
     split = data.split(twice)
     parts = [split.X_train, split.X_validation, split.X_test]
     rows = [{tuple(row) for row in part} for part in parts]
-    shared = len(rows[0] & rows[1]) + len(rows[0] & rows[2]) + len(rows[1] & rows[2])
+    elsewhere = {1: rows[0] | rows[2], 2: rows[0] | rows[1]}
+    shared = sum(tuple(row) in found for n, found in elsewhere.items() for row in parts[n])
     assert shared > 5
     assert data.leakage(twice, split) == replace(none(), n_shared=shared)
+    noisy = replace(split, X_train=split.X_train * (1 + 1e-14))
+    assert data.leakage(twice, noisy) == replace(none(), n_shared=shared)
 
 
-def test_scaling_before_the_split_is_found():
+def test_each_copy_among_the_held_out_rows_counts():
     dataset = data.synthetic(n_samples=300)
-    scaled = replace(dataset, X=StandardScaler().fit_transform(dataset.X))
+    split = data.split(dataset)
+    X = np.vstack([split.X_test[:-5], split.X_train[[7] * 5]])
+    assert data.leakage(dataset, replace(split, X_test=X)) == replace(none(), n_shared=5)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        StandardScaler().fit_transform,
+        lambda X: (X - X.mean(axis=0)) / X.std(axis=0, ddof=1),
+        lambda X: StandardScaler().fit_transform(X).round(4),
+        lambda X: StandardScaler().fit_transform(X).astype(np.float32),
+    ],
+    ids=["scikit-learn", "ddof 1", "rounded", "float32"],
+)
+def test_scaling_before_the_split_is_found(scale):
+    dataset = data.synthetic(n_samples=300)
+    scaled = replace(dataset, X=scale(dataset.X))
     assert data.leakage(scaled, data.split(scaled)) == replace(none(), n_scaled=64)
+
+
+def test_normal_features_are_not_taken_for_scaled():
+    X = np.random.default_rng(0).normal(size=(300, 500))
+    normal = data.Dataset(X, np.tile([0, 1], 150), ("a", "b"))
+    assert data.leakage(normal, data.split(normal)) == none()
 
 
 @pytest.mark.parametrize(
