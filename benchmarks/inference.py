@@ -89,8 +89,8 @@ def t_test_rejects(*size: float) -> dict[str, float]:
 def main() -> None:
     """Nothing; writes the record and prints it."""
     rng = np.random.default_rng(SEED)
-    shares = [(p, n) for p in (0.7, 0.8, 0.9, 0.95) for n in (200, 400, 1000)]
-    proportion = [share_covered(rng, p, n) for p, n in shares]
+    shares, sizes = (0.7, 0.8, 0.9, 0.95), (200, 400, 1000)
+    proportion = [share_covered(rng, p, n) for p in shares for n in sizes]
     kinds = [(p, q, n) for p, q in ((0.05, 0.05), (0.1, 0.05), (0.15, 0.05)) for n in (200, 400)]
     difference = [difference_covered(rng, *kind) for kind in kinds]
     null = [mcnemar_rejects(rng, p, n) for p in (0.02, 0.05, 0.1) for n in (200, 400)]
@@ -99,6 +99,8 @@ def main() -> None:
         "seed": SEED,
         "draws": DRAWS,
         "studies": STUDIES,
+        "shares": {"least": min(shares), "most": max(shares)},
+        "rows": {"least": min(sizes), "most": max(sizes)},
         "proportion": {"least": min(proportion), "most": max(proportion)},
         "difference": {"least": min(difference), "most": max(difference)},
         "mcnemar": {"most": max(null)},

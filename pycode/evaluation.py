@@ -1,10 +1,10 @@
 """Fits models and says how well they do: the only module that trains."""
 
 import pickle
-import statistics
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from math import ceil, log
 from typing import Any, ClassVar, cast
@@ -90,7 +90,7 @@ class LearningCurve:
     """
 
     sizes: tuple[int, ...]
-    train: tuple[float, ...]
+    train: tuple[Estimate, ...]
     train_sd: tuple[float, ...]
     validation: tuple[Estimate, ...]
     validation_sd: tuple[float, ...]
@@ -133,10 +133,10 @@ class Spread:
 
     accuracies: tuple[float, ...]
     mean: Estimate
-    sd: float  # ddof 1
+    sd: Estimate  # ddof 1
     least: float
     most: float
-    by: ClassVar[str] = "evaluation.reseed"
+    by: str = "evaluation.reseed"
     unit: ClassVar[str] = "share of rows"
 
 
@@ -243,13 +243,15 @@ def learning_curve(
     calls = [call for size in reversed(sizes) for call in _folds(estimator, X, y, cv, size)]
     folds = np.reshape(compute(calls), (n_sizes, cv, 2))[::-1]
     train, validation = np.moveaxis(folds, 2, 0)
+
+    def means(part: Any) -> tuple[Estimate, ...]:
+        return tuple(_over_folds(row, len(y), n) for n, row in zip(sizes, part, strict=True))
+
     return LearningCurve(
         sizes=tuple(sizes),
-        train=tuple(train.mean(axis=1).tolist()),
+        train=means(train),
         train_sd=tuple(train.std(axis=1).tolist()),
-        validation=tuple(
-            _over_folds(row, len(y), n) for n, row in zip(sizes, validation, strict=True)
-        ),
+        validation=means(validation),
         validation_sd=tuple(validation.std(axis=1).tolist()),
     )
 
@@ -345,33 +347,36 @@ def reseed(
     candidates: Mapping[str, BaseEstimator], split: Split, *, seeds: Sequence[int]
 ) -> dict[str, Spread]:
     """How each candidate's test accuracy varies with its own seed, on the same split."""
-    return _spread(candidates, [(split, seed) for seed in seeds])
+    runs = [(split, seed) for seed in seeds]
+    return _spread(candidates, runs, inference.mean, by="evaluation.reseed")
 
 
 def resplit(
     candidates: Mapping[str, BaseEstimator], dataset: Dataset, *, seeds: Sequence[int]
 ) -> dict[str, Spread]:
-    """How each candidate's test accuracy varies with the seed of the split, its own unchanged."""
-    return _spread(candidates, [(data.split(dataset, seed=seed), None) for seed in seeds])
+    """How each candidate's test accuracy varies with the seed of the split, its own unchanged.
+
+    The splits share rows, so the interval of the mean is Nadeau and Bengio's.
+    """
+    runs = [(data.split(dataset, seed=seed), None) for seed in seeds]
+    size = {"n_train": len(runs[0][0].y_train), "n_test": len(runs[0][0].y_test)}
+    mean = partial(inference.corrected_mean, **size)
+    return _spread(candidates, runs, mean, by="evaluation.resplit")
 
 
 def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Calibration]:
     """How well each candidate's probabilities hold on the test rows.
 
     A candidate without any gets them by Platt's sigmoids, fitted to its decisions on folds of
-    the training rows (CalibratedClassifierCV).
+    the training rows, scaled anew in each (CalibratedClassifierCV).
     """
     scaled, once = split.scaled(), cast(Any, False)
-    calls = [
-        delayed(_fit)(
-            model
-            if hasattr(model, "predict_proba")
-            else CalibratedClassifierCV(model, cv=5, ensemble=once),
-            scaled.X_train,
-            scaled.y_train,
-        )
-        for model in candidates.values()
-    ]
+    calls: list[Call] = []
+    for model in candidates.values():
+        if not hasattr(model, "predict_proba"):
+            pipeline = make_pipeline(StandardScaler(), model)
+            model = CalibratedClassifierCV(pipeline, cv=5, ensemble=once)
+        calls.append(delayed(_fit)(model, scaled.X_train, scaled.y_train))
     return {
         name: inference.calibration(fitted.predict_proba(scaled.X_test), scaled.y_test)
         for name, (fitted, _, _) in zip(candidates, compute(calls), strict=True)
@@ -400,7 +405,11 @@ def _correct(fitted: Any, scaled: Split) -> dict[str, NDArray[np.bool_]]:
 
 
 def _spread(
-    candidates: Mapping[str, BaseEstimator], runs: Sequence[tuple[Split, int | None]]
+    candidates: Mapping[str, BaseEstimator],
+    runs: Sequence[tuple[Split, int | None]],
+    mean: Callable[[list[float]], Estimate],
+    *,
+    by: str,
 ) -> dict[str, Spread]:
     scaled = [(split.scaled(), seed) for split, seed in runs]
     calls: list[Call] = []
@@ -414,13 +423,8 @@ def _spread(
     spreads = {}
     for name in reversed(list(candidates)):
         found = [next(values)[0].score(part.X_test, part.y_test) for part, _ in scaled]
-        spreads[name] = Spread(
-            tuple(found),
-            inference.mean(found),
-            statistics.stdev(found),  # which is exactly 0 if all are the same
-            min(found),
-            max(found),
-        )
+        sd = inference.deviation(found)
+        spreads[name] = Spread(tuple(found), mean(found), sd, min(found), max(found), by)
     return {name: spreads[name] for name in candidates}
 
 

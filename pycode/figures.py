@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = Path(__file__).with_name("paper.mplstyle")
 POINTS_PER_INCH = 72.27  # TeX's points, in which `width` is given
+FEWEST = 5  # rows of a bin that the reliability diagram shows
 
 P = ParamSpec("P")
 Scores = Mapping[str, Score]
@@ -130,7 +131,7 @@ def performance(
     right = np.trace(confusion) / confusion.sum()
     return fig, (
         f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
-        f" (b) Cross-validation accuracy: {_listed(scores, 'cv')}."
+        f" (b) Cross-validation accuracy: {_listed(scores, 'cv_in_fold')}."
         f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]} rows"
         f" to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at {curve.train[-1]:.2f}."
         f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test rows are on"
@@ -276,8 +277,8 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
 
 
 def _draw_cross_validation(ax: Axes, scores: Scores) -> None:
-    mean = [score.cv for score in scores.values()]
-    sd = [score.cv_sd for score in scores.values()]
+    mean = [score.cv_in_fold for score in scores.values()]
+    sd = [score.cv_in_fold_sd for score in scores.values()]
     ax.errorbar(list(scores), mean, yerr=sd, fmt="o")
     ax.margins(x=0.15)
     ax.grid(axis="y")
@@ -415,7 +416,7 @@ def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
         ax.plot(cost, score, markersize=3, label=name, **line)
     ax.grid(axis="y")
     ax.legend(loc="lower right")
-    ax.set(xlabel="cost, in fits to all rows", ylabel="best accuracy so far")
+    ax.set(xlabel="cost, in fits to all rows", ylabel="highest accuracy")
     ax.set_title("(c) searches, cross-validation")
 
 
@@ -439,11 +440,9 @@ def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None
     ax.plot([0, 1], [0, 1], color="0.5", ls="--")
     lines = _lines(len(calibrations))
     for (name, found), line in zip(calibrations.items(), lines, strict=True):
-        filled = found.counts > 0
-        ax.plot(found.confidence[filled], found.accuracy[filled], label=name, **line)
-    ax.set_xlim(-0.6, 1.05)  # room for the legend
-    ax.set_xticks(np.linspace(0, 1, 6))
-    ax.legend(loc="upper left")
+        shown = found.counts >= FEWEST
+        ax.plot(found.confidence[shown], found.accuracy[shown], label=name, **line)
+    ax.legend(loc="lower right")
     ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test rows")
 
 
@@ -459,7 +458,7 @@ def _draw_precision(
     if roles:
         share = float(np.isin(roles, useful).mean())
         ax.axhline(share, color="0.5", ls="--", label="any order")
-        ax.legend(loc="lower left")
+        ax.legend(loc="center left")
     ax.grid(axis="y")
     ax.set(xlabel="number k of features", ylabel="precision at k")
     ax.set_title("(b) useful among the k foremost")

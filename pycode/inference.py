@@ -3,6 +3,7 @@
 Intervals have the level CONFIDENCE, tests the level ALPHA.  Knows arrays, no data set and no model.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -67,6 +68,7 @@ class Calibration:
     log_loss: Estimate
     brier: Estimate
     ece: float  # expected calibration error
+    overconfidence: float  # mean confidence minus accuracy
     confidence: NDArray[np.float64] = field(repr=False)  # mean in each bin, NaN if it is empty
     accuracy: NDArray[np.float64] = field(repr=False)
     counts: NDArray[np.int64] = field(repr=False)  # rows in each bin
@@ -91,6 +93,16 @@ def mean(values: ArrayLike) -> Estimate:
     values = np.asarray(values, dtype=float)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values)
     return Estimate(values.mean(), values.mean() - half, values.mean() + half, values.size)
+
+
+def deviation(values: Sequence[float]) -> Estimate:
+    """The standard deviation (ddof 1) of independent values, with the chi-squared law's interval.
+
+    It is exactly 0 if all are the same.
+    """
+    sd, df = statistics.stdev(values), len(values) - 1
+    quantiles = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], df)
+    return Estimate(sd, *(sd * np.sqrt(df / quantiles)), len(values))
 
 
 def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
@@ -172,20 +184,20 @@ def corrected_t_test(
 ) -> ResampledTest:
     """Nadeau and Bengio's corrected resampled t-test of two models' accuracies on the same folds.
 
-    `n_train` and `n_test` are the rows that a fold trains and tests on.  Raises ValueError for
-    fewer than two folds.
+    `n_train` and `n_test` are the rows that a fold trains and tests on.  With the same difference
+    on all folds, but 0, `t` and `effect` are infinite.  Raises ValueError for fewer than two folds.
     """
     values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if values.size < 2:
         raise ValueError(f"the test needs two folds or more, not {values.size}")
     average, sd = float(values.mean()), float(values.std(ddof=1))
     t, p, p_uncorrected, effect = 0.0, 1.0, 1.0, 0.0
-    if sd:
+    if sd > 1e-12:
         t = average / _corrected_error(values, n_train, n_test)
         p = 2 * float(stats.t.sf(abs(t), values.size - 1))
         p_uncorrected = 2 * float(stats.t.sf(abs(average) / stats.sem(values), values.size - 1))
         effect = average / sd
-    elif average:
+    elif abs(average) > 1e-12:
         t = effect = float(np.copysign(np.inf, average))
         p = p_uncorrected = 0.0
     interval = corrected_mean(values, n_train=n_train, n_test=n_test)
@@ -210,7 +222,7 @@ def compare_folds(
 def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
     """How well the probabilities (n_rows, n_classes) of the classes `y`, counted from 0, hold.
 
-    Log loss is -log of the true class's probability (at least 1e-15) and the Brier score the
+    Log loss is -log of the true class's probability (at least 2.2e-16) and the Brier score the
     sum over classes of squared errors (Brier 1950), between 0 and 2; both are means over rows.
     The calibration error is the mean distance, weighted by rows, of accuracy and mean confidence
     in N_BINS bins of the predicted class's probability, each without its lower end (Guo 2017).
@@ -224,8 +236,9 @@ def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
     with np.errstate(invalid="ignore"):  # empty bins
         means, shares = (np.bincount(bins, v, N_BINS) / counts for v in (confidence, right))
     ece = float(np.nansum(counts * np.abs(means - shares)) / len(y))
-    losses = -np.log(np.maximum(true, 1e-15))
-    return Calibration(mean(losses), mean(squares), ece, means, shares, counts)
+    losses = -np.log(np.maximum(true, np.finfo(float).eps))
+    over = float(confidence.mean() - right.mean())
+    return Calibration(mean(losses), mean(squares), ece, over, means, shares, counts)
 
 
 def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from joblib import delayed
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
-from scipy.stats import rankdata
+from scipy.stats import hypergeom, rankdata
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from pycode import inference
@@ -25,14 +25,17 @@ class Confidence:
     values: NDArray[np.float64] = field(repr=False)
     correct: NDArray[np.bool_] = field(repr=False)
     mean: float
-    mean_correct: float
+    mean_correct: float  # NaN if no row is
     mean_wrong: float
     by: ClassVar[str] = "inspection.confidence"
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well the test rows of one class are found; a share of no rows is 0, without interval."""
+    """How well the test rows of one class are found; a share of no rows is 0, without interval.
+
+    Of several classes it has their means, which have none either.
+    """
 
     precision: Estimate
     recall: Estimate
@@ -84,18 +87,21 @@ def by_class(estimator: Any, split: Split) -> dict[str, ClassScore]:
     return scores
 
 
+def macro(scores: Mapping[str, ClassScore]) -> ClassScore:
+    """The means over the classes, each counting the same, and the number of all rows."""
+    columns = [(s.precision, s.recall, s.f1) for s in scores.values()]
+    precision, recall, f1 = np.mean(columns, axis=0)
+    n = sum(score.n for score in scores.values())
+    return ClassScore(Estimate(precision), Estimate(recall), float(f1), n)
+
+
 def confidence(estimator: Any, split: Split) -> Confidence:
     """How sure a model fitted on the scaled training rows is of each test row."""
     scaled = split.scaled()
     values = estimator.predict_proba(scaled.X_test).max(axis=1)
     correct = estimator.predict(scaled.X_test) == scaled.y_test
-    return Confidence(
-        values,
-        correct,
-        float(values.mean()),
-        float(values[correct].mean()),
-        float(values[~correct].mean()),
-    )
+    means = (float(v.mean()) if len(v) else np.nan for v in (values[correct], values[~correct]))
+    return Confidence(values, correct, float(values.mean()), *means)
 
 
 def importances(forest: Any) -> Importances:
@@ -152,6 +158,15 @@ def precision_at(
         return "unknown"
     first = np.argsort(-values, kind="stable")[:k]
     return float(np.isin(np.asarray(roles)[first], wanted).mean())
+
+
+def precision_by_chance(k: int, roles: Sequence[str], wanted: Sequence[str]) -> Estimate | str:
+    """What a random order would have for `precision_at`, with the hypergeometric interval."""
+    if not roles or not k:
+        return "unknown"
+    n_wanted = int(np.isin(roles, wanted).sum())
+    low, high = hypergeom.interval(inference.CONFIDENCE, len(roles), n_wanted, k)
+    return Estimate(n_wanted / len(roles), low / k, high / k)
 
 
 def _permute(

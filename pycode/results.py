@@ -29,8 +29,9 @@ from pycode import cache, claims, tex
 from pycode.inference import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
-# What whole numbers count, by the end of their keys.
+# Units by the end of a key, whatever the rest of a dataclass has.
 UNITS = {"n_bytes": "byte", "seconds": "second", "megabytes": "megabyte"}
+UNITS |= dict.fromkeys(("p", "p_holm", "p_uncorrected", "t", "effect"), "1")
 INTERNAL = {".venv", ".git", ".cache", "results.tex", "results.json", "paper.claims"}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
 
@@ -120,10 +121,11 @@ def record(
     Numbers and strings are recorded under `key`; the items of mappings and sequences and
     the fields of dataclasses under `key.name`, the name in lower case with underscores for
     all but letters and digits, a position counted from 1.  Arrays, truth values and estimators
-    among them are no results and are left out.  An Estimate is recorded with its interval, which
-    `\interval{key}` prints.  A dataclass may say `by` which function it comes from, which `unit`
-    its fractions have and with how many `digits` they are printed.  A `seed` of the value's own,
-    or several, may take the place of the run's.
+    among them are no results and are left out, and so are a dataclass's numbers that are not
+    finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.  A dataclass
+    may say `by` which function it comes from, which `unit` its fractions have and with how many
+    `digits` they are printed.  A `seed` of the value's own, or several, or (), may take the place
+    of the run's.
 
     Raises TypeError for what cannot be recorded, ValueError for NaN, for a key that has
     another value already and for one that is not of ASCII letters, digits and `_.+-`;
@@ -136,7 +138,9 @@ def record(
     if is_dataclass(value):
         by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
         unit = getattr(value, "unit", unit)
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        missing = {n for n, v in parts.items() if isinstance(v, float) and not isfinite(v)}
+        value = {n: v for n, v in parts.items() if n not in missing | {"by"}}
     about = {"by": by, "digits": digits, "unit": unit, "seed": seed}
     if isinstance(value, Mapping):
         for name, item in value.items():
@@ -187,7 +191,9 @@ def _add(
         unit = UNITS.get(key.rpartition(".")[2], "count")
     else:
         value = float(value)  # numpy's, too
-        printed = [tex.decimal(value, digits), *(tex.decimal(b, digits - 1) for b in bounds)]
+        shown = min(3, digits)
+        printed = [tex.decimal(value, digits), *(tex.decimal(b, shown) for b in bounds)]
+        unit = "1" if ".parameters." in key else UNITS.get(key.rpartition(".")[2], unit)
     entry = {
         "value": value,
         "by": by,

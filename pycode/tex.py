@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
+from typing import cast
 
 from pycode.inference import Estimate
 
@@ -101,14 +102,14 @@ def bounds(estimate: Estimate, digits: int = 3) -> TeX:
 
 
 def interval(estimate: Estimate, digits: int = 4) -> TeX:
-    r"""The estimate and, with one digit less, its interval if it has one.
+    r"""The estimate and, with at most three digits, its interval if it has one.
 
     >>> interval(Estimate(0.93, 0.9007, 0.9511))
     '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
     """
     if math.isnan(estimate.low):
         return num(estimate, digits)
-    return TeX(f"{num(estimate, digits)} {bounds(estimate, digits - 1)}")
+    return TeX(f"{num(estimate, digits)} {bounds(estimate, min(3, digits))}")
 
 
 def setting(value: object) -> TeX:
@@ -135,11 +136,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4
     """A whole booktabs `tabular` with a line for each row.
 
     Strings are set as text, numbers in siunitx columns aligned at the decimal marker,
-    estimates with their intervals and pairs as mean and standard deviation; the first row
-    decides which of these a column is.
-    Raises ValueError for rows of another length than the header.
+    estimates with their intervals and pairs as mean and standard deviation, with the interval
+    of the mean if it has one; the first row decides which of these a column is.
+    Raises ValueError for no rows and for rows of another length than the header.
     """
     rows = [list(row) for row in rows]
+    if not rows:
+        raise ValueError(f"a table of {', '.join(header)} has no rows")
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"{len(header)} headings for the {len(row)} cells of {row}")
@@ -164,9 +167,13 @@ def _cell(cell: Cell, digits: int) -> str:
     if isinstance(cell, str):
         return text(cell)
     if isinstance(cell, tuple):
-        return pm(*cell, digits)
+        mean = cell[0]
+        known = isinstance(mean, Estimate) and not math.isnan(mean.low)
+        return pm(*cell, digits) + (f" {bounds(mean, min(3, digits))}" if known else "")
     if isinstance(cell, Estimate):
         return interval(cell, digits)
+    if math.isinf(cell):
+        return rf"{{${'-' * (cell < 0)}\infty$}}"
     return decimal(cell, digits)
 
 
@@ -178,9 +185,9 @@ def _column(cells: Sequence[Cell], digits: int) -> str:
         return "c"
     if isinstance(cells[0], Estimate):
         return "r"
-    shown = [_cell(cell, digits) for cell in cells]
+    shown = [_cell(cell, digits) for cell in cells if not math.isinf(cast(float, cell))]
     sign = "-" if any(number.startswith("-") for number in shown) else ""
     parts = [number.lstrip("-").partition(".") for number in shown]
-    whole = max(len(before) for before, _, _ in parts)
-    decimals = max(len(after) for _, _, after in parts)
+    whole = max((len(before) for before, _, _ in parts), default=1)
+    decimals = max((len(after) for _, _, after in parts), default=0)
     return f"S[table-format={sign}{whole}.{decimals}]"

@@ -2,24 +2,27 @@
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import model_selection
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, precision_recall_fscore_support
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from statsmodels.stats.proportion import proportion_confint
 
 from pycode import data, evaluation, inference, inspection, models
 
@@ -57,6 +60,16 @@ def test_score_is_the_share_of_rows_named_rightly(split, estimator):
         folds = by_hand(estimator, split.X_train, split.y_train, inside=inside)
         assert getattr(score, name) == pytest.approx(folds.mean(), abs=1e-12)
         assert getattr(score, f"{name}_sd") == pytest.approx(folds.std(), abs=1e-12)
+        assert_interval(getattr(score, name), folds, 144, 36)
+
+
+def assert_interval(found: inference.Estimate, folds, n_train: int, n_test: int) -> None:
+    """The bounds are those of Student's law with Nadeau and Bengio's variance."""
+    half = stats.t.isf(0.025, len(folds) - 1) * np.std(folds, ddof=1)
+    half *= np.sqrt(1 / len(folds) + n_test / n_train)
+    mean = np.mean(folds)
+    assert (found.low, found.high) == pytest.approx((mean - half, mean + half), abs=1e-12)
+    assert found.n == len(folds)
 
 
 def test_score_leaves_the_estimator_unfitted(split):
@@ -117,6 +130,9 @@ def test_learning_curve_is_scikit_learns(split):
     )[:3]
     assert curve.sizes == tuple(sizes)
     assert curve.train == pytest.approx(train.mean(axis=1))
+    for part, folds in ((curve.train, train), (curve.validation, validation)):
+        for size, found, row in zip(sizes, part, folds, strict=True):
+            assert_interval(found, row, size, 36)
     assert curve.validation_sd == pytest.approx(validation.std(axis=1))
 
 
@@ -136,6 +152,7 @@ def test_search_tries_every_setting_and_puts_the_best_first(split):
         assert trial.sd == pytest.approx(np.std(folds))
         sizes = [len(a) for a, _ in StratifiedKFold(3).split(X, y)]
         assert trial.n_train == min(sizes)
+        assert_interval(trial.mean, folds, 67, 33)
 
 
 def test_cross_validation_is_scikit_learns_with_the_scaler_in_each_fold(split):
@@ -146,7 +163,7 @@ def test_cross_validation_is_scikit_learns_with_the_scaler_in_each_fold(split):
         pipeline = make_pipeline(StandardScaler(), estimator)
         expected = model_selection.cross_val_score(pipeline, split.X_train, split.y_train, cv=cv)
         assert found[name].accuracies == pytest.approx(expected)
-        assert found[name].mean == pytest.approx(expected.mean())
+        assert_interval(found[name].mean, expected, 120, 60)
         assert (found[name].n_train, found[name].n_test) == (120, 60)
     tests = evaluation.compare_folds(found)
     alone = inference.corrected_t_test(
@@ -223,9 +240,15 @@ def test_seeds_of_the_model_and_of_the_split():
         assert accuracy == forest.score(scaled.X_test, scaled.y_test)
     assert reseeded["forest"].sd == pytest.approx(np.std(reseeded["forest"].accuracies, ddof=1))
     assert reseeded["nearest"].sd == 0
+    assert reseeded["forest"].mean.high == inference.mean(reseeded["forest"].accuracies).high
     again = evaluation.resplit(candidates, dataset, seeds=[1, 2])
     assert again["nearest"].accuracies[0] == reseeded["nearest"].accuracies[0]
     assert again["nearest"].sd > 0
+    assert_interval(again["nearest"].mean, again["nearest"].accuracies, 180, 60)
+    assert (again["nearest"].by, reseeded["nearest"].by) == (
+        "evaluation.resplit",
+        "evaluation.reseed",
+    )
 
 
 def test_probabilities_of_models_that_have_none_are_calibrated(split):
@@ -237,6 +260,12 @@ def test_probabilities_of_models_that_have_none_are_calibrated(split):
     assert found["logistic"].log_loss == pytest.approx(expected)
     prior = evaluation.calibrations({"": models.baseline()}, split)[""]
     assert found["SVM"].log_loss < prior.log_loss
+    # The scaler is fitted in each fold: on rows as they came the probabilities are the same.
+    pipeline = make_pipeline(StandardScaler(), SVC(random_state=0))
+    platt = CalibratedClassifierCV(pipeline, cv=5, ensemble=cast(Any, False))
+    platt.fit(split.X_train, split.y_train)
+    expected = log_loss(split.y_test, platt.predict_proba(split.X_test))
+    assert found["SVM"].log_loss == pytest.approx(expected, abs=1e-9)
 
 
 def test_classes_have_precision_recall_and_f1(split):
@@ -250,6 +279,14 @@ def test_classes_have_precision_recall_and_f1(split):
         assert scores.precision == right / confusion[:, label].sum()
         harmonic = 2 / (1 / scores.precision + 1 / scores.recall)
         assert scores.f1 == pytest.approx(harmonic)
+        low, high = proportion_confint(right, n, method="wilson")
+        assert (scores.recall.low, scores.recall.high) == pytest.approx((low, high))
+    macro = inspection.macro(found)
+    predicted: Any = score.estimator.predict(split.scaled().X_test)
+    theirs: Any = precision_recall_fscore_support(split.y_test, predicted, average="macro")
+    assert (macro.precision, macro.recall, macro.f1) == pytest.approx(theirs[:3])
+    assert macro.n == len(split.y_test)
+    assert np.isnan(macro.recall.low)
 
 
 def test_a_class_that_is_never_named_has_no_precision(split):
@@ -296,6 +333,20 @@ def test_precision_at_k():
     assert inspection.precision_at(3, values, (), ("informative",)) == "unknown"
 
 
+def test_precision_of_a_random_order():
+    roles = ["informative"] * 40 + ["redundant"] * 10
+    found = inspection.precision_by_chance(40, roles, ("informative",))
+    assert isinstance(found, inference.Estimate)
+    assert found == 0.8
+    rng = np.random.default_rng(0)
+    drawn = [
+        inspection.precision_at(40, rng.random(50), roles, ("informative",)) for _ in range(4000)
+    ]
+    inside = np.mean([found.low <= float(share) <= found.high for share in drawn])
+    assert 0.94 < inside < 0.995  # the law has few values
+    assert inspection.precision_by_chance(3, (), ("informative",)) == "unknown"
+
+
 def test_importances_of_a_feature_that_is_never_used():
     X = np.column_stack([np.arange(40.0), np.zeros(40)])
     forest = RandomForestClassifier(10, random_state=0).fit(X, X[:, 0] > 19)
@@ -313,8 +364,17 @@ def test_confidence_mistakes_and_confusion_agree(split):
     assert np.all(split.y_test[wrong] != predicted)
     assert np.trace(confusion) / confusion.sum() == score.test
     assert np.array_equal(confusion.sum(axis=1), np.bincount(split.y_test))
+    perfect = inspection.confidence(score.estimator, replace(split, **only_right(score, split)))
+    assert np.isnan(perfect.mean_wrong)
+    assert perfect.mean_correct == perfect.mean
     for true, said in zip(split.y_test[wrong], predicted, strict=True):
         assert confusion[true, said] > 0
+
+
+def only_right(score: evaluation.Score, split: data.Split) -> dict[str, np.ndarray]:
+    """The test rows that a model gets right."""
+    right = score.correct["test"]
+    return {"X_test": split.X_test[right], "y_test": split.y_test[right]}
 
 
 def test_models_are_reproducible_whatever_ran_before(split):

@@ -24,9 +24,9 @@ def estimate(value: float) -> Estimate:
 
 
 def score(train: float, validation: float, test: float, n_bytes: int) -> evaluation.Score:
-    cv = estimate(validation)
     shares = estimate(train), estimate(validation), estimate(test)
-    return evaluation.Score(*shares, cv, 0.02, cv, 0.02, n_bytes, None)
+    once, in_fold = estimate(validation + 0.01), estimate(validation)
+    return evaluation.Score(*shares, once, 0.03, in_fold, 0.02, n_bytes, None)
 
 
 SCORES = {
@@ -37,7 +37,7 @@ SCORES = {
 }
 CURVE = evaluation.LearningCurve(
     sizes=(10, 20, 30),
-    train=(1.0, 0.9, 0.9),
+    train=(estimate(1.0), estimate(0.9), estimate(0.9)),
     train_sd=(0.0, 0.1, 0.1),
     validation=(estimate(0.5), estimate(0.6), estimate(0.7)),
     validation_sd=(0.1, 0.05, 0.02),
@@ -69,7 +69,9 @@ TUNED = {
 }
 SPREADS = {
     kind: {
-        name: evaluation.Spread((0.7, 0.8 + shift), estimate(0.75), 0.05, 0.7, 0.8 + shift)
+        name: evaluation.Spread(
+            (0.7, 0.8 + shift), estimate(0.75), estimate(0.05), 0.7, 0.8 + shift
+        )
         for name in SCORES
     }
     for kind, shift in (("seed of the model", 0.0), ("seed of the split", 0.1))
@@ -190,7 +192,7 @@ def test_performance_shows_its_data(draw):
     assert heights == [
         [getattr(s, part) for s in SCORES.values()] for part in ("train", "validation", "test")
     ]
-    assert errors.lines[0].get_ydata().tolist() == [s.cv for s in SCORES.values()]
+    assert errors.lines[0].get_ydata().tolist() == [s.cv_in_fold for s in SCORES.values()]
     ends = errors.collections[0].get_segments()
     assert ends[0][:, 1] == pytest.approx([0.71 - 0.02, 0.71 + 0.02])
     assert curve.lines[0].get_ydata().tolist() == list(CURVE.train)
@@ -239,8 +241,9 @@ def test_interpretation_shows_its_data(draw):
     fig, _, _ = draw("interpretation")
     reliability, precision, left, right = fig.axes[:4]
     found = CALIBRATIONS["MLP"]
-    filled = found.counts > 0
-    expected = np.column_stack([found.confidence, found.accuracy])[filled]
+    shown = found.counts >= figures.FEWEST
+    assert 2 < shown.sum() < (found.counts > 0).sum()
+    expected = np.column_stack([found.confidence, found.accuracy])[shown]
     assert reliability.lines[2].get_xydata() == pytest.approx(expected)
     assert precision.lines[0].get_ydata().tolist() == [1, 1, 2 / 3]
     assert precision.lines[1].get_ydata().tolist() == [0, 0.5, 2 / 3]

@@ -27,7 +27,7 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
 def close(expected: Any) -> Any:
-    return pytest.approx(expected, rel=1e-10, abs=1e-10)
+    return pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
 @given(rows)
@@ -55,7 +55,24 @@ def test_estimate_is_a_number_that_can_be_kept():
 def test_mean_has_students_interval(values):
     found = inference.mean(values)
     low, high = DescrStatsW(values).tconfint_mean()
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
+    assert (found.low, found.high) == close((low, high))
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50))
+def test_deviation_has_the_chi_squared_interval(values):
+    found = inference.deviation(values)
+    assert found == close(np.std(values, ddof=1))
+    outside = [stats.chi2.sf((found.n - 1) * (found / b) ** 2, found.n - 1) for b in bounds(found)]
+    assert outside == close([0.025, 0.975] if found else [])
+
+
+def bounds(found: inference.Estimate) -> list[float]:
+    """Those that are not zero."""
+    return [bound for bound in (found.low, found.high) if bound]
+
+
+def test_deviation_of_equal_values_is_zero():
+    assert inference.deviation([0.1] * 3 + [0.1]) == 0
 
 
 def exact_mcnemar(b: int, c: int) -> float:
@@ -125,9 +142,9 @@ def test_all_pairs_are_compared():
     found = inference.compare_pairs(correct)
     assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
     assert [(pair.n_first, pair.n_second) for pair in found.values()] == [(9, 0), (9, 0), (9, 9)]
-    assert [pair.difference for pair in found.values()] == pytest.approx([0.09, 0.09, 0])
-    assert [pair.p for pair in found.values()] == pytest.approx([2 / 512, 2 / 512, 1])
-    assert [pair.p_holm for pair in found.values()] == pytest.approx([6 / 512, 6 / 512, 1])
+    assert [pair.difference for pair in found.values()] == close([0.09, 0.09, 0])
+    assert [pair.p for pair in found.values()] == close([2 / 512, 2 / 512, 1])
+    assert [pair.p_holm for pair in found.values()] == close([6 / 512, 6 / 512, 1])
 
 
 def test_models_that_cannot_be_told_from_the_best():
@@ -135,6 +152,26 @@ def test_models_that_cannot_be_told_from_the_best():
     assert inference.indistinguishable(correct) == ["near", "best"]
     assert inference.indistinguishable({"only": right(5)}) == ["only"]
     assert inference.indistinguishable({"a": right(9), "b": right(9)}) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        # p is 10/256 for x and the best, 1 and 56/512 for the pairs with the other: no correction
+        # would leave x out.
+        ([range(98, 100)], ["x", "other", "best"]),
+        # Far off, so that x is the last of three pairs: Bonferroni would leave x in.
+        ([range(40)], ["best"]),
+        # p of x and the other is 1/8, the largest: Holm over pairs with the best would leave x out.
+        ([range(12)], ["x", "best"]),
+    ],
+    ids=["no correction", "Bonferroni", "pairs with the best"],
+)
+def test_the_choice_corrects_for_all_pairs_by_holms_method(other, expected):
+    correct = {"x": right(100, range(8)), "other": right(100, *other)}
+    correct["best"] = right(100, range(99, 100))
+    assert inference.mcnemar(correct["x"], correct["best"]) == close(10 / 256)
+    assert inference.indistinguishable(correct) == expected
 
 
 def test_corrected_t_test_without_overlap_is_students():
@@ -156,9 +193,9 @@ def test_corrected_t_is_students_shrunk(n_values, ratio, seed):
     found = inference.corrected_t_test(first, second, n_train=ratio * 10, n_test=10)
     naive = stats.ttest_rel(first, second)
     shrunk = naive.statistic / sqrt(1 + n_values / ratio)  # (1/J) / (1/J + 1/ratio)
-    assert found.t == pytest.approx(shrunk, rel=1e-9)
-    assert found.p == pytest.approx(2 * stats.t.cdf(-abs(shrunk), n_values - 1), rel=1e-9)
-    assert found.effect == pytest.approx(naive.statistic / sqrt(n_values), rel=1e-9)
+    assert found.t == close(shrunk)
+    assert found.p == close(2 * stats.t.cdf(-abs(shrunk), n_values - 1))
+    assert found.effect == close(naive.statistic / sqrt(n_values))
     outside = found.difference.low > 0 or found.difference.high < 0
     assert outside == (found.p < 0.05)
 
@@ -168,6 +205,9 @@ def test_corrected_t_test_of_equal_and_of_constant_differences():
     assert (same.t, same.p, same.effect) == (0, 1, 0)
     apart = inference.corrected_t_test([0.5, 0.75], [0.25, 0.5], n_train=4, n_test=1)
     assert (apart.t, apart.p) == (np.inf, 0)
+    behind = inference.corrected_t_test([0.2] * 3, [1.0, 1.0, 1.0], n_train=4, n_test=1)
+    assert (behind.t, behind.p, behind.effect) == (-np.inf, 0, -np.inf)
+    assert inference.corrected_t_test([0.1] * 3, [0.1] * 3, n_train=4, n_test=1).p == 1
     with pytest.raises(ValueError, match="two folds"):
         inference.corrected_t_test([0.5], [0.4], n_train=4, n_test=1)
 
@@ -206,6 +246,7 @@ def test_calibration_is_that_of_scikit_learn_and_of_counting(seed, n_classes):
         if inside.any():
             error += abs(right[inside].sum() - confidence[inside].sum()) / len(y)
     assert calibration.ece == close(error)
+    assert calibration.overconfidence == close(confidence.mean() - right.mean())
     assert calibration.counts.sum() == len(y)
     accuracy, means = calibration_curve(right, confidence, n_bins=10)
     filled = calibration.counts > 0
@@ -219,4 +260,5 @@ def test_calibration_of_certainty():
     wrong = inference.calibration(np.eye(3)[[1, 1]], [0, 0])
     assert wrong.brier == 2
     assert wrong.ece == 1
-    assert np.isfinite(wrong.log_loss)
+    assert wrong.overconfidence == 1
+    assert wrong.log_loss == close(log_loss([0, 0], np.eye(3)[[1, 1]], labels=[0, 1, 2]))

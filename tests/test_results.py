@@ -77,6 +77,28 @@ def tex_file(run) -> str:
     return (run.folder / "results.tex").read_text(encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Ratio:
+    share: float
+    p: float = 0.5
+    effect: float = math.inf
+    parameters: dict = field(default_factory=lambda: {"alpha": 0.1})
+    by: str = "a function"
+    unit: ClassVar[str] = "share of rows"
+
+
+def test_what_is_no_share_has_no_such_unit_and_what_is_infinite_is_left_out(run):
+    results.record("x", Ratio(0.25), seed=())
+    entries = recorded(run)
+    del entries["environment"]
+    found = {key: (entry["by"], entry["unit"], entry["seed"]) for key, entry in entries.items()}
+    assert found == {
+        "x.share": ("a function", "share of rows", []),
+        "x.p": ("a function", "1", []),
+        "x.parameters.alpha": ("a function", "1", []),
+    }
+
+
 def test_an_estimate_is_recorded_with_its_interval(run):
     results.record("share", proportion([True, True, True, False]), seed=[1, 2])
     results.record("bare", Estimate(0.5))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycode import tex
+from pycode.inference import Estimate
 
 DECIMALS = {
     "integers stay whole": [(0, 4, "0"), (1200, 4, "1200"), (-3, 1, "-3"), (np.int64(7), 4, "7")],
@@ -93,6 +94,31 @@ def test_table_whole():
     )
 
 
+def test_estimates_have_their_intervals():
+    known, unknown = Estimate(0.93, 0.9007, 0.9511, 400), Estimate(0.93)
+    assert tex.interval(known) == r"\num{0.9300} [\num{0.901}, \num{0.951}]"
+    assert tex.interval(known, 2) == r"\num{0.93} [\num{0.90}, \num{0.95}]"
+    assert tex.interval(known, 0) == r"\num{1} [\num{1}, \num{1}]"
+    assert tex.interval(unknown, 2) == r"\num{0.93}"
+    rows = [["a", known, (known, 0.01)], ["b", unknown, (unknown, 0.01)]]
+    assert tex.table(["", "x", "y"], rows, digits=2).splitlines()[4:6] == [
+        r"a & \num{0.93} [\num{0.90}, \num{0.95}]"
+        r" & \num{0.93 +- 0.01} [\num{0.90}, \num{0.95}] \\",
+        r"b & \num{0.93} & \num{0.93 +- 0.01} \\",
+    ]
+
+
+def test_what_is_infinite_stands_in_a_table_as_such():
+    lines = tex.table(["a", "b"], [[1.5, math.inf], [-math.inf, math.inf]], digits=1).splitlines()
+    assert lines[0] == r"\begin{tabular}{@{}S[table-format=1.1]S[table-format=1.0]@{}}"
+    assert lines[4:6] == [r"1.5 & {$\infty$} \\", r"{$-\infty$} & {$\infty$} \\"]
+
+
 def test_table_with_a_row_too_short_is_refused():
     with pytest.raises(ValueError, match="2 headings for the 1 cells"):
         tex.table(["a", "b"], [[1, 2], [3]])
+
+
+def test_table_without_rows_is_refused():
+    with pytest.raises(ValueError, match="a table of a, b has no rows"):
+        tex.table(["a", "b"], [])
