@@ -24,6 +24,9 @@ $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
 # Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
 rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);
+# PDFs are dated by the commit, so that all builds of it are the same; a copy without git, by a day.
+chomp($ENV{SOURCE_DATE_EPOCH} //= `git log -1 --format=%ct 2>/dev/null` || 1793491200);
+$ENV{FORCE_SOURCE_DATE} = 1;
 # No block may wait for a window to be closed.
 $ENV{MPLBACKEND} = 'Agg';
 # PythonTeX keeps what blocks print, so how far they are is shown where latexmk itself prints.

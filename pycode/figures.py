@@ -388,7 +388,7 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
             scores = [getattr(v, part) for v in some]
             ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
     _logarithmic(ax)
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", handlelength=2.5)  # to tell dashes from lines
     ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
 
 
@@ -457,7 +457,7 @@ def _draw_precision(
             ax.plot(range(1, n + 1), found, markevery=8, label=name, **line)
     if roles:
         share = float(np.isin(roles, useful).mean())
-        ax.axhline(share, color="0.5", ls="--", label="any order")
+        ax.axhline(share, color="0.5", ls="--", label="random order")
         ax.legend(loc="center left")
     ax.grid(axis="y")
     ax.set(xlabel="number k of features", ylabel="precision at k")

@@ -101,8 +101,8 @@ def deviation(values: Sequence[float]) -> Estimate:
     It is exactly 0 if all are the same.
     """
     sd, df = statistics.stdev(values), len(values) - 1
-    quantiles = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], df)
-    return Estimate(sd, *(sd * np.sqrt(df / quantiles)), len(values))
+    low, high = (sd * sqrt(df / q) for q in stats.chi2.interval(CONFIDENCE, df)[::-1])
+    return Estimate(sd, low, high, len(values))
 
 
 def difference(first: ArrayLike, second: ArrayLike) -> Estimate:

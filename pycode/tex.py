@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import cast
+from typing import TypeGuard, cast
 
 from pycode.inference import Estimate
 
@@ -71,7 +71,7 @@ def num(value: float, digits: int = 4) -> TeX:
 
 
 def pm(mean: float, sd: float, digits: int = 4) -> TeX:
-    r"""Mean and standard deviation as one `\num{mean +- sd}`.
+    r"""Mean and standard deviation as one `\num{mean +- sd}`, and the interval if there is one.
 
     Raises ValueError for a negative `sd`.
 
@@ -80,7 +80,8 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     """
     if sd < 0:
         raise ValueError(f"a standard deviation cannot be negative, as {sd} is")
-    return TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
+    shown = TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
+    return TeX(f"{shown} {bounds(mean, min(3, digits))}") if _has_bounds(mean) else shown
 
 
 def p_value(p: float) -> TeX:
@@ -107,9 +108,8 @@ def interval(estimate: Estimate, digits: int = 4) -> TeX:
     >>> interval(Estimate(0.93, 0.9007, 0.9511))
     '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
     """
-    if math.isnan(estimate.low):
-        return num(estimate, digits)
-    return TeX(f"{num(estimate, digits)} {bounds(estimate, min(3, digits))}")
+    shown = num(estimate, digits)
+    return TeX(f"{shown} {bounds(estimate, min(3, digits))}") if _has_bounds(estimate) else shown
 
 
 def setting(value: object) -> TeX:
@@ -159,6 +159,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4
     return "\n".join(lines)
 
 
+def _has_bounds(value: float) -> TypeGuard[Estimate]:
+    return isinstance(value, Estimate) and not math.isnan(value.low)
+
+
 def _line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
@@ -167,9 +171,7 @@ def _cell(cell: Cell, digits: int) -> str:
     if isinstance(cell, str):
         return text(cell)
     if isinstance(cell, tuple):
-        mean = cell[0]
-        known = isinstance(mean, Estimate) and not math.isnan(mean.low)
-        return pm(*cell, digits) + (f" {bounds(mean, min(3, digits))}" if known else "")
+        return pm(*cell, digits)
     if isinstance(cell, Estimate):
         return interval(cell, digits)
     if math.isinf(cell):

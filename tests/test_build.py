@@ -19,7 +19,7 @@ def assert_like_cold(paper: Paper, cold: Path) -> None:
     fresh = paper.copy(cold)
     assert fresh.build().code == 0
     assert paper.pages() == fresh.pages()
-    for name in ("results.json", "figures/mistakes.pdf"):
+    for name in ("paper.pdf", "results.json", "figures/mistakes.pdf"):
         assert (paper.folder / name).read_bytes() == (fresh.folder / name).read_bytes(), name
 
 

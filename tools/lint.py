@@ -68,8 +68,8 @@ SPELLED = rf"""
 """
 COMPARISON = r"""
 best|better|worst|worse|superior(?:ity)?|inferior(?:ity)?|prefer(?:able|red)|poor(?:ly|er|est)?
-optimal|(?:out|under)-?perform\w*|beat(?:s|en|ing)?|exceed\w*|surpass\w*|edge[sd] out|an edge|favou?rs
-won|tops|wins?|winn(?:er|ers|ing)|loses?|losing|lost to|dominat\w*|struggl\w+|fail(?:s|ed)
+optimal|(?:out|under)-?perform\w*|beat(?:s|en|ing)?|exceed\w*|surpass\w*|edge[sd] out|an edge
+favou?rs|won|tops|wins?|winn(?:er|ers|ing)|loses?|losing|lost to|dominat\w*|struggl\w+|fail(?:s|ed)
 (?:high|larg|small|great|few|fast|slow|quick|strong|weak|simpl|hard|cheap|bigg|easi)(?:er|est)
 (?:wid|narrow|deep|shallow|short|steep|smooth|sharp)(?:er|est)|very (?:high|low|good|bad|well|close)
 low(?:er|est)(?! (?:case|bound|limit)\b)|clos(?:er|est)(?! (?:look|at)\b)|(?<!no\s)longer|longest
