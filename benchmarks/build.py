@@ -2,8 +2,9 @@
 
 Every row is a scenario, its wall-clock time and the ratio to a yardstick, measured in the same
 round; each number is the median of three rounds or as many as are asked for, in which all
-scenarios take turns.  A second table says how time and memory grow with the rows.  A round takes
-about ten minutes on two cores, and means something only if the machine has nothing else to do.
+scenarios take turns, but for naive builds, which are made in the first only.  A second table says
+how time and memory grow with the rows.  The first round takes some twenty minutes on two cores,
+each further one five; they mean something only if the machine has nothing else to do.
 """
 
 import json
@@ -83,14 +84,18 @@ def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
 
 
 def bare_study(folder: Path) -> float:
-    """How long the calls of a build take by themselves; 0 if it has none to make."""
-    python, calls = str(ROOT / ".venv/bin/python"), folder / "calls"
+    """How long the calls of a build take by themselves; 0 if it has none to make.
+
+    They are listed in the first round and kept beside the rounds' folders.
+    """
+    python, calls = str(ROOT / ".venv/bin/python"), folder.parent.parent / f"{folder.name}.calls"
     limit = [[python, str(LIMIT), action, str(folder), str(calls)] for action in ("list", "make")]
-    seconds(limit[:1], folder)
+    if not calls.exists():
+        seconds(limit[:1], folder)
     return seconds(limit[1:], folder) if calls.exists() else 0.0
 
 
-def one_round(work: Path) -> dict[str, tuple[float, float]]:
+def one_round(work: Path, *, naive: bool) -> dict[str, tuple[float, float]]:
     """Each scenario's time, and that of its yardstick."""
     times = {}
     study = bare_study(sources(work / "bare"))
@@ -107,10 +112,11 @@ def one_round(work: Path) -> dict[str, tuple[float, float]]:
         least = bare_study(edited(built, work / f"bare {name}", file, old, new))
         changed = seconds(LATEXMK, edited(built, work / name, file, old, new))
         times[name] = changed, least + changed.passes * tex
-    naive = sources(work / "naive")
-    times["cold, against naive"] = cold, seconds(LATEXMK, naive, **NAIVE)
-    forced = seconds(FORCED, built)
-    times["CoCalc's forced build, against naive"] = forced, seconds(FORCED, naive, **NAIVE)
+    if naive:
+        folder = sources(work / "naive")
+        times["cold, against naive"] = cold, seconds(LATEXMK, folder, **NAIVE)
+        forced = seconds(FORCED, built)
+        times["CoCalc's forced build, against naive"] = forced, seconds(FORCED, folder, **NAIVE)
     return times
 
 
@@ -155,11 +161,12 @@ def main() -> None:
             print(f"round {number + 1} of {n_rounds}", file=sys.stderr)
             folder = Path(work, str(number))
             folder.mkdir()
-            rounds.append(one_round(folder))
+            rounds.append(one_round(folder, naive=number == 0))
         print("| scenario | seconds | yardstick | ratio |\n|---|--:|--:|--:|")
         for name in rounds[0]:
-            taken, yardstick = (statistics.median(r[name][n] for r in rounds) for n in (0, 1))
-            ratio = statistics.median(r[name][0] / r[name][1] for r in rounds)
+            times = [r[name] for r in rounds if name in r]
+            taken, yardstick = (statistics.median(pair[n] for pair in times) for n in (0, 1))
+            ratio = statistics.median(pair[0] / pair[1] for pair in times)
             print(f"| {name} | {taken:.2f} | {yardstick:.2f} | {ratio:.2f} |")
         record = {
             "seconds": round(statistics.median(r["cold"][0] for r in rounds)),

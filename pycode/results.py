@@ -191,8 +191,8 @@ def _add(
         unit = UNITS.get(key.rpartition(".")[2], "count")
     else:
         value = float(value)  # numpy's, too
-        shown = min(3, digits)
-        printed = [tex.decimal(value, digits), *(tex.decimal(b, shown) for b in bounds)]
+        printed = [tex.decimal(value, digits)]
+        printed += [tex.decimal(bound, min(tex.BOUND_DIGITS, digits)) for bound in bounds]
         unit = "1" if ".parameters." in key else UNITS.get(key.rpartition(".")[2], unit)
     entry = {
         "value": value,

@@ -7,6 +7,8 @@ from typing import TypeGuard, cast
 
 from pycode.inference import Estimate
 
+BOUND_DIGITS = 3  # that bounds of intervals have at most
+
 Cell = str | float | Estimate | tuple[float, float]
 
 
@@ -81,7 +83,7 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     if sd < 0:
         raise ValueError(f"a standard deviation cannot be negative, as {sd} is")
     shown = TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
-    return TeX(f"{shown} {bounds(mean, min(3, digits))}") if _has_bounds(mean) else shown
+    return TeX(f"{shown} {bounds(mean, digits)}") if _has_bounds(mean) else shown
 
 
 def p_value(p: float) -> TeX:
@@ -93,13 +95,14 @@ def p_value(p: float) -> TeX:
     return TeX(rf"$<{num(0.001, 3)}$") if p < 0.001 else num(p, 3)
 
 
-def bounds(estimate: Estimate, digits: int = 3) -> TeX:
-    r"""The interval of an estimate, in brackets.
+def bounds(estimate: Estimate, digits: int = 4) -> TeX:
+    r"""The interval of an estimate, in brackets and with at most three digits.
 
     >>> bounds(Estimate(0.93, 0.9007, 0.9511))
     '[\\num{0.901}, \\num{0.951}]'
     """
-    return TeX(f"[{num(estimate.low, digits)}, {num(estimate.high, digits)}]")
+    low, high = (num(bound, min(BOUND_DIGITS, digits)) for bound in (estimate.low, estimate.high))
+    return TeX(f"[{low}, {high}]")
 
 
 def interval(estimate: Estimate, digits: int = 4) -> TeX:
@@ -109,7 +112,7 @@ def interval(estimate: Estimate, digits: int = 4) -> TeX:
     '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
     """
     shown = num(estimate, digits)
-    return TeX(f"{shown} {bounds(estimate, min(3, digits))}") if _has_bounds(estimate) else shown
+    return TeX(f"{shown} {bounds(estimate, digits)}") if _has_bounds(estimate) else shown
 
 
 def setting(value: object) -> TeX:

@@ -18,6 +18,10 @@ def assert_like_cold(paper: Paper, cold: Path) -> None:
     """What a warm build left is what a build of the same sources from nothing gives."""
     fresh = paper.copy(cold)
     assert fresh.build().code == 0
+    assert_same(paper, fresh)
+
+
+def assert_same(paper: Paper, fresh: Paper) -> None:
     assert paper.pages() == fresh.pages()
     for name in ("paper.pdf", "results.json", "figures/mistakes.pdf"):
         assert (paper.folder / name).read_bytes() == (fresh.folder / name).read_bytes(), name
@@ -25,14 +29,6 @@ def assert_like_cold(paper: Paper, cold: Path) -> None:
 
 def edit(file: str, old: str, new: str) -> Callable[[Paper], None]:
     return lambda paper: paper.edit(file, old, new)
-
-
-def delete(name: str) -> Callable[[Paper], None]:
-    def remove(paper: Paper) -> None:
-        path = paper.folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    return remove
 
 
 EDITS = {
@@ -43,12 +39,9 @@ EDITS = {
     "macros": edit("pycode/macros.tex", r"\bfseries \color { red } ?", r"\bfseries ?"),
     "data": edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n"),
     "references": edit("references.bib", "{Literate Programming}", "{Illiterate Programming}"),
-    "figure deleted": delete("figures/mistakes.pdf"),
-    "values deleted": delete("results.tex"),
-    "record deleted": delete("results.json"),
-    "PythonTeX's files deleted": delete("pythontex-files-paper"),
-    "PDF deleted": delete("paper.pdf"),
 }
+DELETED = ("figures/mistakes.pdf", "results.tex", "results.json", "paper.pdf")
+DELETED += ("pythontex-files-paper",)
 
 
 @pytest.mark.parametrize("change", EDITS.values(), ids=list(EDITS))
@@ -63,24 +56,36 @@ def test_edited_paper_is_like_a_cold_one(small: Paper, tmp_path: Path, change) -
     assert small.build().rules == []
 
 
+@pytest.mark.parametrize("name", DELETED)
+def test_deleted_output_is_made_again(small: Paper, built_small: Paper, name: str) -> None:
+    path = small.folder / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    build = small.build()
+    assert build.code == 0, build.output
+    assert_same(small, built_small)
+    assert small.build().rules == []
+
+
 def test_word_of_prose_runs_no_python(small: Paper) -> None:
     small.edit("paper.tex", "a word", "two words")
     assert small.build().rules == ["pdflatex"]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_module_changed_twice_within_a_second(small: Paper, module: str) -> None:
-    path = small.folder / f"pycode/{module}.py"
-    source = path.read_text(encoding="utf-8")
-    position = MODULES.index(module)
-    for mark in (1, 2):  # of the same length, and saved in the same second
-        path.write_text(f"{source}\nMARK = {mark}\n", encoding="utf-8")
-        os.utime(path, (2e9, 2e9))
+def test_each_module_is_followed_even_twice_within_a_second(small: Paper) -> None:
+    def build(marks: str) -> None:
         build = small.build()
         assert build.code == 0, build.output
-        marks = ["0"] * len(MODULES)
-        marks[position] = str(mark)
         assert f"Marks: [{', '.join(marks)}]" in small.pages()[0]
+
+    paths = [small.folder / f"pycode/{module}.py" for module in MODULES]
+    for n, path in enumerate(paths, start=1):
+        path.write_text(f"{path.read_text(encoding='utf-8')}\nMARK = 1\n", encoding="utf-8")
+        os.utime(path, (2e9, 2e9))
+        build("1" * n + "0" * (len(paths) - n))
+    for path in paths:  # of the same length, and saved in the same second
+        small.edit(f"pycode/{path.name}", "\nMARK = 1\n", "\nMARK = 2\n")
+        os.utime(path, (2e9, 2e9))
+    build("2" * len(paths))
 
 
 def test_nothing_runs_when_nothing_has_changed(small: Paper) -> None:
@@ -125,10 +130,10 @@ def test_module_of_ones_own_is_followed(small: Paper, module: str, place: str) -
 
 @pytest.mark.parametrize("name", ["figures/mistakes.pdf", "results.json", "results.tex"])
 @pytest.mark.parametrize("contents", [b"", b"%PDF-1.4 of another paper"], ids=["empty", "other"])
-def test_replaced_output_is_made_again(small: Paper, tmp_path: Path, name: str, contents) -> None:
+def test_replaced_output_is_made_again(small: Paper, built_small: Paper, name, contents) -> None:
     (small.folder / name).write_bytes(contents)
     assert small.build().code == 0
-    assert_like_cold(small, tmp_path / "cold")
+    assert_same(small, built_small)
 
 
 def test_relative_path_in_a_block_is_the_papers(unbuilt: Paper) -> None:

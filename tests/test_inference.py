@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scikit_posthocs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlxtend.evaluate import mcnemar as mlxtend_mcnemar
 from scipy import stats
@@ -114,6 +114,7 @@ def test_rows_that_are_no_pairs():
         inference.mcnemar([True, False], [True, False, True])
 
 
+@settings(max_examples=30)  # statsmodels takes its time
 @given(p_values)
 def test_holm_is_that_of_statsmodels(values):
     expected = multipletests(values, method="holm")[1]

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from conftest import ROOT, Paper, small_rows
+from conftest import ROOT, Paper, quicken, small_rows
+from tools import lint
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.S)
@@ -37,6 +38,11 @@ def test_commands_are_targets():
     assert "make\n" in block("sh", "clone")
 
 
+def rewritten(claim: re.Match[str]) -> str:
+    """A sentence that says nothing but still cites what the claim did."""
+    return "Rewritten" + "".join(re.findall(r"\\citep\{.*?\}", claim[0])) + "."
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Paper:
     """The repository with all of the README's edits made, and the data of a table."""
@@ -49,6 +55,7 @@ def own(tmp_path_factory) -> Paper:
     rows = small_rows().replace(",kind\n", ",label\n")
     (paper.folder / "rows.csv").write_text(rows)
 
+    quicken(paper)
     call = re.search(r"synthetic = data\.synthetic\(.*?\)\n", paper.read("paper.tex"), flags=re.S)
     assert call
     paper.edit("paper.tex", call[0], block("python", "read_table"))
@@ -81,7 +88,8 @@ def own(tmp_path_factory) -> Paper:
     lines = paper.read("paper.tex").splitlines(keepends=True)
     for number in map(int, named):
         assert lines[number - 1].count(r"\claim") == 1
-        lines[number - 1] = re.sub(r"\\claim\{.*\}", "Rewritten.", lines[number - 1])
+        claim = rf"\\claim{lint.GROUP}{lint.GROUP}"
+        lines[number - 1] = re.sub(claim, rewritten, lines[number - 1])
     (paper.folder / "paper.tex").write_text("".join(lines), encoding="utf-8")
     build = paper.build()
     assert build.code == 0, build.output
@@ -100,7 +108,7 @@ def test_each_edit_is_in_the_paper(own):
 
 
 def test_the_suite_passes_with_other_data(own):
-    tests = ("test_document.py", "test_figures.py", "test_evaluation.py", "test_data.py")
+    tests = ("test_document.py", "test_evaluation.py", "test_data.py")
     options = ("-q", "-n", "0", "-p", "no:cacheprovider")
     command = (sys.executable, "-m", "pytest", *options, *(f"tests/{name}" for name in tests))
     done = own.run(*command, SHIPPED_PAPER=str(own.folder))
