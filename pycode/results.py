@@ -50,9 +50,9 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
 
     `pytex` is the object that PythonTeX puts into every session, `seed` what results.json says
     of every value that is recorded without another.  When the session ends, the paper's claims
-    are checked, and one that does not hold is an error like any other.  Until the session
-    ends well results.tex says that the run is incomplete, so that nothing of an
-    earlier run can be printed.
+    are checked, and one that does not hold is an error, after which all that the run has found is
+    set nevertheless.  Until the session ends well results.tex says that the run is incomplete,
+    so that nothing of an earlier run can be printed.
     """
     global _folder, _seed
     job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
@@ -73,7 +73,6 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         if isinstance(error, claims.ClaimError):
-            _write_tex("failed", str(error))
             print(f"ClaimError: {error}", file=sys.stderr)
             return
         line, source = _place(trace, pytex)
@@ -87,12 +86,16 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
 
     def complete() -> None:
         _note_modules()
-        _check_claims()
-        _write_json()
-        _write_tex("complete")
-        cache.drop_old()
+        if false := _false_claims():
+            _write_tex("failed", false)
+        else:
+            _write_json()
+            _write_tex("complete")
+            cache.drop_old()
         pytex.add_dependencies(*(str(ROOT / path) for path in _read if _read[path]))
-        cleanup()
+        cleanup()  # so that what blocks have printed is set even if the run fails here
+        if false:
+            raise claims.ClaimError(false)
 
     pytex.cleanup = complete
 
@@ -209,12 +212,12 @@ def _add(
     _printed[key] = printed
 
 
-def _check_claims() -> None:
-    """Nothing; notes which claims hold.  Raises ClaimError if one does not."""
+def _false_claims() -> str:
+    """A line for each claim that does not hold, with its place; notes which of all do."""
     try:
         lines = (Path(_folder) / "paper.claims").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # a paper without any
-        return
+        return ""
     written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
     read = dict(_read)
     places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
@@ -222,9 +225,7 @@ def _check_claims() -> None:
     _read.update(read)
     record("paper.n_claims", len(places), by="results.begin")
     _claims.update({condition: claims.check(condition, _values) for _, _, condition in places})
-    broken = [f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c]]
-    if broken:
-        raise claims.ClaimError("\n".join(broken))
+    return "\n".join(f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c])
 
 
 def _claim_line(file: str, line: int, condition: str) -> int:

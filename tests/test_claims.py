@@ -159,6 +159,7 @@ def test_a_false_claim_fails_the_build_and_is_struck(claiming, file, old, new):
     message = f"{where}: {key} = {value:.6g} {sign} {number} is false"
     assert message in build.output
     page = claiming.pages()[0]
+    assert "??" not in " ".join(claiming.pages())  # all else is set as ever
     assert message.replace(" ", "") in page.replace(" ", "").replace("\N{MINUS SIGN}", "-")
     assert claiming.read("results.json") == record
     assert red_rules(claiming) >= 1
