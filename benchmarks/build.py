@@ -31,7 +31,8 @@ NAIVE = {"PYCODE_CACHE": "off", "PYCODE_WORKERS": "1"}
 EDITS = {
     "a word of prose": ("paper.tex", "with some baselines", "with other baselines"),
     "a colour in a figure": ("pycode/figures.py", 'marker, color="C0"', 'marker, color="C1"'),
-    "a hyper-parameter of the SVM": ("pycode/models.py", '"rbf", ', '"rbf", C=2, '),
+    # so small a change that all claims still hold
+    "a hyper-parameter of the SVM": ("pycode/models.py", '"rbf", ', '"rbf", tol=9e-4, '),
 }
 
 
