@@ -31,6 +31,7 @@ from pycode.data import Dataset, Split
 from pycode.inference import Calibration, Comparison, Estimate, ResampledTest
 
 Grid = Mapping[str, Sequence[Any]]
+PARTS: tuple[str, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -158,17 +159,17 @@ def compare(
     # The simplest come first among candidates and last here: short work fills gaps.
     for estimator in reversed(list(candidates.values())):
         pipeline = make_pipeline(StandardScaler(), estimator)
-        calls.append(delayed(_fit)(estimator, X, y))
+        calls.append(delayed(_fit)(estimator, *_parts(scaled)))
         calls += _folds(estimator, X, y, cv) + _folds(pipeline, split.X_train, y, cv)
     values = iter(compute(calls))
     scores: dict[str, Score] = {}
     for name in reversed(list(candidates)):
-        (fitted, n_bytes, converged), *folds = islice(values, 1 + 2 * cv)
+        (fitted, n_bytes, converged, right), *folds = islice(values, 1 + 2 * cv)
         once, in_fold = np.reshape(folds, (2, cv, 2))[:, :, 1]
         if not converged:  # said in each build, and not only in that which fits
             message = f"{name or fitted} has not converged: let it make more steps"
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        correct = _correct(fitted, scaled)
+        correct = dict(zip(PARTS, right, strict=True))
         scores[name] = Score(
             **{part: inference.proportion(rows) for part, rows in correct.items()},
             cv=_over_folds(once, len(y)),
@@ -263,21 +264,19 @@ def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) ->
     calls: list[Call] = []
     for parameters in settings:
         candidate: Any = clone(estimator)
-        calls.append(
-            delayed(_fit)(candidate.set_params(**parameters), scaled.X_train, scaled.y_train)
-        )
+        calls.append(delayed(_fit)(candidate.set_params(**parameters), *_parts(scaled)))
     variants = []
-    for parameters, (fitted, _, converged) in zip(settings, compute(calls), strict=True):
-        correct = _correct(fitted, scaled)
+    for parameters, fit in zip(settings, compute(calls), strict=True):
+        fitted, _, converged, (train, validation, _) = fit
         weights = [*getattr(fitted, "coefs_", []), *getattr(fitted, "intercepts_", [])]
         variants.append(
             Variant(
                 parameters,
-                inference.proportion(correct["train"]),
-                inference.proportion(correct["validation"]),
+                inference.proportion(train),
+                inference.proportion(validation),
                 sum(array.size for array in weights),
                 converged,
-                correct["validation"],
+                validation,
             )
         )
     return variants
@@ -376,10 +375,10 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
         if not hasattr(model, "predict_proba"):
             pipeline = make_pipeline(StandardScaler(), model)
             model = CalibratedClassifierCV(pipeline, cv=5, ensemble=once)
-        calls.append(delayed(_fit)(model, scaled.X_train, scaled.y_train))
+        calls.append(delayed(_fit)(model, *_parts(scaled)))
     return {
         name: inference.calibration(fitted.predict_proba(scaled.X_test), scaled.y_test)
-        for name, (fitted, _, _) in zip(candidates, compute(calls), strict=True)
+        for name, (fitted, *_) in zip(candidates, compute(calls), strict=True)
     }
 
 
@@ -397,11 +396,9 @@ def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Es
     return inference.corrected_mean(accuracies, n_train=n_train or n - n_test, n_test=n_test)
 
 
-def _correct(fitted: Any, scaled: Split) -> dict[str, NDArray[np.bool_]]:
-    """Which rows of each part a fitted model gets right."""
-    parts = ("train", "validation", "test")
-    pairs = {part: (getattr(scaled, f"X_{part}"), getattr(scaled, f"y_{part}")) for part in parts}
-    return {part: fitted.predict(X) == y for part, (X, y) in pairs.items()}
+def _parts(split: Split) -> list[NDArray[Any]]:
+    """The rows of each part, and after them their classes."""
+    return [getattr(split, f"{array}_{part}") for part in PARTS for array in "Xy"]
 
 
 def _spread(
@@ -418,11 +415,12 @@ def _spread(
             seeded: Any = clone(model)
             if seed is not None and "random_state" in seeded.get_params():
                 seeded.set_params(random_state=seed)
-            calls.append(delayed(_fit)(seeded, part.X_train, part.y_train))
+            rows = (part.X_train, part.y_train, part.X_test, part.y_test)
+            calls.append(delayed(_fit_score)(seeded, *rows))
     values = iter(compute(calls))
     spreads = {}
     for name in reversed(list(candidates)):
-        found = [next(values)[0].score(part.X_test, part.y_test) for part, _ in scaled]
+        found = list(islice(values, len(runs)))
         sd = inference.deviation(found)
         spreads[name] = Spread(tuple(found), mean(found), sd, min(found), max(found), by)
     return {name: spreads[name] for name in candidates}
@@ -457,8 +455,13 @@ def _halve(
     return rounds
 
 
-def _fit(estimator: Any, X: Any, y: Any) -> tuple[Any, int, bool]:
-    """A fitted copy of `estimator`, how many bytes its arrays have, and whether it converged."""
+def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.bool_]]]:
+    """A fitted copy of `estimator`, how many bytes its arrays have, and whether it converged.
+
+    `parts` are the rows and classes of each part, the training rows first; last comes which rows
+    of each it gets right.
+    """
+    X, y = parts[:2]
     fitted: Any = clone(estimator)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -469,7 +472,15 @@ def _fit(estimator: Any, X: Any, y: Any) -> tuple[Any, int, bool]:
             warnings.warn(warning.message, stacklevel=2)
     arrays: list[pickle.PickleBuffer] = []
     pickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
-    return fitted, sum(memoryview(array).nbytes for array in arrays), not unfinished
+    n_bytes = sum(memoryview(array).nbytes for array in arrays)
+    correct = [fitted.predict(X) == y for X, y in zip(parts[::2], parts[1::2], strict=True)]
+    return fitted, n_bytes, not unfinished, correct
+
+
+def _fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
+    """The accuracy on the test rows of a copy fitted on the others."""
+    fitted: Any = clone(estimator)
+    return fitted.fit(X, y).score(X_test, y_test)
 
 
 def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:
