@@ -199,7 +199,7 @@ def test_first_build_of_cocalc_fits_once(study):
     assert study.build() == {}
 
 
-@pytest.mark.parametrize("workers", ["2", "8"])  # those before had one
+@pytest.mark.parametrize("workers", ["1", "2", "8"])
 def test_results_do_not_depend_on_the_number_of_workers(study, workers):
     before = study.results()
     study.forget()

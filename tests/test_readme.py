@@ -108,7 +108,7 @@ def test_each_edit_is_in_the_paper(own):
 
 
 def test_the_suite_passes_with_other_data(own):
-    tests = ("test_document.py", "test_evaluation.py", "test_data.py")
+    tests = ("test_document.py", "test_figures.py", "test_evaluation.py", "test_data.py")
     options = ("-q", "-n", "0", "-p", "no:cacheprovider")
     command = (sys.executable, "-m", "pytest", *options, *(f"tests/{name}" for name in tests))
     done = own.run(*command, SHIPPED_PAPER=str(own.folder))
