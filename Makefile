@@ -8,7 +8,7 @@ TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty ca
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: paper tools system test lint clean help
+.PHONY: paper tools system test lint arxiv clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -22,9 +22,12 @@ lint: .venv/test ## check the paper's prose, and the Python code's format, style
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/basedpyright --pythonpath $(VENV)
 
+arxiv: paper ## the paper without Python, checked and packed: dist/arxiv.tar.gz
+	$(VENV) tools/arxiv.py
+
 clean: ## remove all that was made, but .venv
 	latexmk -C
-	rm -rf .cache
+	rm -rf .cache dist
 
 tools: system .venv/paper ## install what is missing, build nothing
 

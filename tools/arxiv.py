@@ -1,0 +1,420 @@
+r"""The paper as arXiv, a journal and co-authors without Python want it: plain LaTeX.
+
+`make arxiv` writes dist/arxiv/, the flattened paper with the files that it uses, and packs it as
+dist/arxiv.tar.gz if, in an empty folder and without Python, it compiles to a PDF with the same text
+as paper.pdf and has none of the faults that CHECKS lists.  What was checked, and found, stands in
+dist/arxiv.txt.
+"""
+
+import gzip
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from flatten import FlattenError, flatten
+
+ROOT = Path(__file__).resolve().parent.parent
+# What the bundle's own build may call: TeX and Perl, so no Python.
+PROGRAMS = (
+    "latexmk pdflatex bibtex kpsewhich perl sh env mktexpk mktextfm mktexmf cat rm sed".split()
+)
+ANCILLARY = ("pycode/*.py", "pycode/*.mplstyle", "results.json", "requirements.txt")
+LOADS = (
+    r"(\\(?:includegraphics|VerbatimInput|lstinputlisting|verbatiminput)\*?\s*(?:\[[^][]*\])?\s*)"
+)
+MEGAPIXELS = 34  # of one image; arXiv warns of more
+MEGABYTES = 50  # of all files, before they are packed
+MADE = {
+    ".aux",
+    ".log",
+    ".out",
+    ".toc",
+    ".lof",
+    ".lot",
+    ".blg",
+    ".fls",
+    ".fdb_latexmk",
+    ".gz",
+    ".dvi",
+}
+MADE |= {".pytxcode", ".pytxmcr", ".claims", ".made", ".synctex", ".bcf", ".xml"}
+
+
+@dataclass
+class Compiled:
+    """What LaTeX makes of the bundle: exit status, log, files read, and the PDF's text."""
+
+    code: int
+    log: str
+    read: set[str]
+    text: str
+    fonts: str
+    images: str
+
+
+@dataclass
+class Bundle:
+    """The folder that is to be sent, what became of it when it was compiled, the paper's text."""
+
+    folder: Path
+    main: str
+    compiled: Compiled
+    expected: str | None = None
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(
+            path.relative_to(self.folder).as_posix()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        )
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The files of TeX code that are compiled, without their comments."""
+        names = [n for n in self.files if n.endswith((".tex", ".sty", ".cls")) and "/" not in n]
+        texts = {n: (self.folder / n).read_bytes().decode(errors="replace") for n in names}
+        return {n: re.sub(r"(?<!\\)%.*", "", text) for n, text in texts.items()}
+
+
+def write(main: Path, folder: Path) -> None:
+    """Nothing; writes the flattened paper and all that it uses into an empty `folder`."""
+    text = flatten(main)
+    text = re.sub(r"\\graphicspath\{(?:\{[^{}]*\})*\}\n?", "", text)
+    names: dict[Path, str] = {}
+
+    def renamed(match: re.Match[str]) -> str:
+        path = _found(main.parent, match[2])
+        if path is None:
+            return match[0]
+        name = re.sub(r"[^\w.+-]", "-", path.name, flags=re.ASCII).lstrip(".-")
+        while name in names.values() and names.get(path) != name:
+            name = f"{path.parent.name}-{name}"
+        names.setdefault(path, name)
+        return f"{match[1]}{{{names[path]}}}"
+
+    text = re.sub(LOADS + r"\{([^{}]+)\}", renamed, text)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / main.name).write_text(text, encoding="utf-8")
+    for path, name in names.items():
+        shutil.copyfile(path, folder / name)
+    for name in re.findall(r"\\bibliography\{([^{}]*)\}", text):
+        for part in name.split(","):
+            source = main.with_name(part.strip() + ".bib")
+            shutil.copyfile(source, folder / source.name)
+        bbl = main.with_suffix(".bbl")
+        shutil.copyfile(bbl, folder / bbl.name)
+    for path in _local_styles(main):
+        shutil.copyfile(path, folder / path.name)
+    for pattern in ANCILLARY:
+        for path in sorted(main.parent.glob(pattern)):
+            target = folder / "anc" / path.relative_to(main.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def _found(folder: Path, name: str) -> Path | None:
+    for suffix in ("", ".pdf", ".png", ".jpg", ".jpeg"):
+        for place in (folder, folder / "figures"):
+            if (path := place / f"{name}{suffix}").is_file():
+                return path
+    return None
+
+
+def _local_styles(main: Path) -> list[Path]:
+    """The paper's own classes and styles, as LaTeX and BibTeX have read them."""
+    read = _text(main.with_suffix(".fls")).splitlines()
+    names = {line.removeprefix("INPUT ") for line in read if line.startswith("INPUT ")}
+    names |= set(
+        re.findall(r"^The style file: (.*)$", _text(main.with_suffix(".blg")), re.MULTILINE)
+    )
+    paths = {
+        main.parent / name for name in names if name.endswith((".sty", ".cls", ".bst", ".clo"))
+    }
+    return sorted(
+        path for path in paths if path.is_file() and main.parent in path.resolve().parents
+    )
+
+
+def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
+    """What becomes of a bundle in an empty folder, where no Python is to be had."""
+    with tempfile.TemporaryDirectory() as place:
+        programs, paper = Path(place, "bin"), Path(place, "paper")
+        programs.mkdir()
+        for name in PROGRAMS:
+            if path := shutil.which(name):
+                (programs / name).symlink_to(path)
+        shutil.copytree(folder, paper, ignore=shutil.ignore_patterns("anc"))
+        command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-no-shell-escape", main]
+        environment = {
+            "PATH": str(programs),
+            "HOME": os.environ.get("HOME", place),
+            "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0"),
+            "FORCE_SOURCE_DATE": "1",
+            "max_print_line": "1000",
+        }
+        done = subprocess.run(
+            command, cwd=paper, env=environment, capture_output=True, check=False, timeout=600
+        )
+        job = paper / Path(main).stem
+        read = {
+            os.path.relpath(Path(paper, line[6:]), paper) if line[6] != "/" else line[6:]
+            for line in _text(job.with_suffix(".fls")).splitlines()
+            if line.startswith("INPUT ")
+        }
+        read |= set(re.findall(r"^Database file #\d+: (.*)$", _text(job.with_suffix(".blg")), re.M))
+        read |= set(re.findall(r"^The style file: (.*)$", _text(job.with_suffix(".blg")), re.M))
+        pdf = job.with_suffix(".pdf")
+        if pdf.exists():
+            shutil.copyfile(pdf, folder.with_suffix(".pdf"))
+        return Compiled(
+            done.returncode,
+            _text(job.with_suffix(".log")),
+            read,
+            pdf_text(pdf),
+            _output("pdffonts", pdf),
+            _output("pdfimages", "-list", pdf),
+        )
+
+
+def pdf_text(pdf: Path) -> str:
+    """The words of a PDF, page after page."""
+    return " ".join(_output("pdftotext", pdf, "-").split())
+
+
+def _output(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.stdout.decode(errors="replace")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+# Each check says what is at fault, and nothing if all is well.
+
+
+def compiles(bundle: Bundle) -> list[str]:
+    errors = re.findall(r"^! (.*)", bundle.compiled.log, re.MULTILINE)
+    return errors or ["latexmk failed"] * bool(bundle.compiled.code)
+
+
+def same_text(bundle: Bundle) -> list[str]:
+    if bundle.expected is None or bundle.expected == bundle.compiled.text:
+        return []
+    ours, theirs = bundle.compiled.text.split(), bundle.expected.split()
+    n = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), 0)
+    here = f"{' '.join(ours[max(0, n - 5) : n + 5])!r}"
+    return [f"it says {here} where paper.pdf says {' '.join(theirs[max(0, n - 5) : n + 5])!r}"]
+
+
+def no_python(bundle: Bundle) -> list[str]:
+    read = [name for name in bundle.compiled.read if "pythontex" in name or "minted" in name]
+    return read + _lines(bundle, r"\\write18|\\ShellEscape|shell-escape|\\py[bcsv]?(?![A-Za-z])")
+
+
+def no_internals(bundle: Bundle) -> list[str]:
+    return _lines(bundle, r"\\(?:result|interval|claim|resultvalue)(?![A-Za-z])|pycode/")
+
+
+def plain_names(bundle: Bundle) -> list[str]:
+    strange = [n for n in bundle.files if not re.fullmatch(r"[\w.+/-]+", n, re.ASCII)]
+    lower = [name.lower() for name in bundle.files]
+    return strange + [n for n in bundle.files if lower.count(n.lower()) > 1]
+
+
+def no_hidden(bundle: Bundle) -> list[str]:
+    return [n for n in bundle.files if any(part.startswith(".") for part in n.split("/"))]
+
+
+def flat(bundle: Bundle) -> list[str]:
+    return [n for n in bundle.files if "/" in n and not n.startswith("anc/")]
+
+
+def no_tex_in_anc(bundle: Bundle) -> list[str]:
+    return [
+        n for n in bundle.files if n.startswith("anc/") and n.endswith((".tex", ".sty", ".cls"))
+    ]
+
+
+def relative_paths(bundle: Bundle) -> list[str]:
+    return _lines(bundle, r"\\(?:input|include\w*|bibliography|usepackage)\b[^{}\n]*"
+                  r"\{\s*(?:/|~|\.\./|[A-Za-z]:|anc/)[^{}]*\}")  # fmt: skip
+
+
+def nothing_unused(bundle: Bundle) -> list[str]:
+    return [n for n in bundle.files if "/" not in n and n not in bundle.compiled.read]
+
+
+def nothing_missing(bundle: Bundle) -> list[str]:
+    return re.findall(r"(?:File|file) `([^']+)' not found", bundle.compiled.log)
+
+
+def nothing_made(bundle: Bundle) -> list[str]:
+    main = Path(bundle.main).with_suffix(".pdf").name
+    return [n for n in bundle.files if Path(n).suffix in MADE or n == main]
+
+
+def no_today(bundle: Bundle) -> list[str]:
+    return _lines(bundle, r"\\today(?![A-Za-z])")
+
+
+def no_type_3(bundle: Bundle) -> list[str]:
+    return [line.split()[0] for line in bundle.compiled.fonts.splitlines() if " Type 3 " in line]
+
+
+def fonts_embedded(bundle: Bundle) -> list[str]:
+    rows = [line.split() for line in bundle.compiled.fonts.splitlines()[2:]]
+    return [row[0] for row in rows if row[-5:-4] == ["no"]]
+
+
+def pixels(bundle: Bundle) -> list[str]:
+    rows = [line.split() for line in bundle.compiled.images.splitlines()[2:]]
+    large = [row for row in rows if int(row[3]) * int(row[4]) > MEGAPIXELS * 1e6]
+    return [f"page {row[0]}: {row[3]} x {row[4]} pixels" for row in large]
+
+
+def figure_formats(bundle: Bundle) -> list[str]:
+    unknown = {".eps", ".ps", ".svg", ".tif", ".tiff", ".gif", ".bmp", ".webp"}
+    return [n for n in bundle.files if Path(n).suffix.lower() in unknown]
+
+
+def size(bundle: Bundle) -> list[str]:
+    megabytes = sum((bundle.folder / n).stat().st_size for n in bundle.files) / 1e6
+    return [f"{megabytes:.0f} MB, and {MEGABYTES} are usual"] * (megabytes > MEGABYTES)
+
+
+def references(bundle: Bundle) -> list[str]:
+    found = re.findall(
+        r"(?:Reference|Citation) `([^']+)'.*undefined|Label `([^']+)' multiply", bundle.compiled.log
+    )
+    marks = ["?? in the PDF"] * ("??" in bundle.compiled.text)
+    return sorted({"".join(names) for names in found}) + marks
+
+
+def bibliography(bundle: Bundle) -> list[str]:
+    name = Path(bundle.main).with_suffix(".bbl").name
+    cites = any(r"\bibliography{" in text for text in bundle.sources.values())
+    if not cites:
+        return []
+    text = _text(bundle.folder / name)
+    if r"\begin{thebibliography}" not in text:
+        return [f"{name} is none that BibTeX has written: every TeX Live takes those alone"]
+    return [] if r"\bibitem" in text else [f"{name} is empty"]
+
+
+def encoding(bundle: Bundle) -> list[str]:
+    wrong = []
+    for name in bundle.sources:
+        data = (bundle.folder / name).read_bytes()
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            wrong.append(f"{name}, byte {error.start}")
+        if data.startswith(b"\xef\xbb\xbf") or b"\r" in data:
+            wrong.append(f"{name} has a byte order mark or ends of lines with \\r")
+    return wrong
+
+
+def _lines(bundle: Bundle, pattern: str) -> list[str]:
+    return [
+        f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
+        for name, text in bundle.sources.items()
+        for match in re.finditer(pattern, _without_verbatim(text))
+    ]
+
+
+def _without_verbatim(text: str) -> str:
+    """TeX code with verbatim text blanked out, line by line."""
+    pattern = r"\\begin\{(lstlisting|B?[vV]erbatim\*?)\}.*?\\end\{\1\}|\\[vV]erb\*?([^\w\s]).*?\2"
+    return re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
+
+
+CHECKS: dict[str, Callable[[Bundle], list[str]]] = {
+    "compiles in an empty folder, without shell escape and Python": compiles,
+    "its PDF says what paper.pdf says": same_text,
+    "needs neither PythonTeX nor a shell": no_python,
+    "holds nothing of the template's machinery": no_internals,
+    "plain file names, each once": plain_names,
+    "no hidden files": no_hidden,
+    "no folders but anc": flat,
+    "no TeX in anc": no_tex_in_anc,
+    "relative paths only": relative_paths,
+    "no unused files": nothing_unused,
+    "no missing files": nothing_missing,
+    "nothing that LaTeX makes": nothing_made,
+    r"no \today": no_today,
+    "no Type 3 fonts": no_type_3,
+    "all fonts embedded": fonts_embedded,
+    f"no image of more than {MEGAPIXELS} megapixels": pixels,
+    "figures in formats that pdfLaTeX reads": figure_formats,
+    f"no more than {MEGABYTES} MB": size,
+    "no undefined reference or citation": references,
+    "a bibliography that every TeX Live takes": bibliography,
+    "UTF-8": encoding,
+}
+
+
+def check(
+    folder: Path, main: str = "paper.tex", expected: str | None = None
+) -> dict[str, list[str]]:
+    """What is at fault in a bundle, by the checks of CHECKS; `expected` is the text of its PDF."""
+    bundle = Bundle(folder, main, compile_alone(folder, main), expected)
+    return {name: found(bundle) for name, found in CHECKS.items()}
+
+
+def report(found: dict[str, list[str]]) -> str:
+    """A line for each check, and one for each fault."""
+    lines = []
+    for name, faults in found.items():
+        lines.append(f"{'FAULT' if faults else 'ok   '} {name}")
+        lines += [f"      {fault}" for fault in faults]
+    return "\n".join(lines) + "\n"
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Nothing; packs a folder so that the same files always give the same bytes."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            about = tar.gettarinfo(path, path.relative_to(folder).as_posix())
+            about.mtime = about.uid = about.gid = 0
+            about.uname, about.gname, about.mode = "", "", 0o644
+            tar.addfile(about, io.BytesIO(path.read_bytes()))
+    target.write_bytes(gzip.compress(archive.getvalue(), mtime=0))
+
+
+def main() -> int:
+    """The exit status: 1 if the paper cannot be sent as it is."""
+    paper, folder = ROOT / "paper.tex", ROOT / "dist" / "arxiv"
+    archive = folder.with_suffix(".tar.gz")
+    archive.unlink(missing_ok=True)
+    try:
+        write(paper, folder)
+    except FlattenError as error:
+        print(error, file=sys.stderr)
+        return 1
+    found = check(folder, paper.name, pdf_text(paper.with_suffix(".pdf")))
+    told = report(found)
+    folder.with_suffix(".txt").write_text(told, encoding="utf-8")
+    print(told, end="")
+    if any(found.values()):
+        print("dist/arxiv.tar.gz was not written", file=sys.stderr)
+        return 1
+    pack(folder, archive)
+    print(f"dist/arxiv.tar.gz: {archive.stat().st_size / 1e6:.1f} MB; its folder is dist/arxiv")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
