@@ -2,7 +2,7 @@ r"""The paper as arXiv, a journal and co-authors without Python want it: plain L
 
 `make arxiv` writes dist/arxiv/, the flattened paper with the files that it uses, and packs it as
 dist/arxiv.tar.gz if, in an empty folder and without Python, it compiles to a PDF with the same text
-as paper.pdf and has none of the faults that CHECKS lists.  What was checked, and found, stands in
+as paper.pdf and passes every check below.  What was checked, and found, stands in
 dist/arxiv.txt.
 """
 
@@ -72,6 +72,7 @@ class Bundle:
 
     @property
     def files(self) -> list[str]:
+        """The names of all files, with their folders."""
         return sorted(
             path.relative_to(self.folder).as_posix()
             for path in self.folder.rglob("*")
@@ -201,15 +202,25 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-# Each check says what is at fault, and nothing if all is well.
+CHECKS: list[Callable[[Bundle], list[str]]] = []
 
 
+def checked(function: Callable[[Bundle], list[str]]) -> Callable[[Bundle], list[str]]:
+    """`function`, one of CHECKS: it says what is not as its docstring has it."""
+    CHECKS.append(function)
+    return function
+
+
+@checked
 def compiles(bundle: Bundle) -> list[str]:
+    """It compiles in an empty folder, without shell escape and Python."""
     errors = re.findall(r"^! (.*)", bundle.compiled.log, re.MULTILINE)
     return errors or ["latexmk failed"] * bool(bundle.compiled.code)
 
 
+@checked
 def same_text(bundle: Bundle) -> list[str]:
+    """Its PDF says what paper.pdf says."""
     if bundle.expected is None or bundle.expected == bundle.compiled.text:
         return []
     ours, theirs = bundle.compiled.text.split(), bundle.expected.split()
@@ -218,83 +229,120 @@ def same_text(bundle: Bundle) -> list[str]:
     return [f"it says {here} where paper.pdf says {' '.join(theirs[max(0, n - 5) : n + 5])!r}"]
 
 
+@checked
 def no_python(bundle: Bundle) -> list[str]:
+    """It needs neither PythonTeX nor a shell."""
     read = [name for name in bundle.compiled.read if "pythontex" in name or "minted" in name]
     return read + _lines(bundle, r"\\write18|\\ShellEscape|shell-escape|\\py[bcsv]?(?![A-Za-z])")
 
 
+@checked
 def no_internals(bundle: Bundle) -> list[str]:
+    """It holds nothing of the template's machinery."""
     return _lines(bundle, r"\\(?:result|interval|claim|resultvalue)(?![A-Za-z])|pycode/")
 
 
+@checked
 def plain_names(bundle: Bundle) -> list[str]:
+    """File names are plain, and differ by more than capitals."""
     strange = [n for n in bundle.files if not re.fullmatch(r"[\w.+/-]+", n, re.ASCII)]
     lower = [name.lower() for name in bundle.files]
     return strange + [n for n in bundle.files if lower.count(n.lower()) > 1]
 
 
+@checked
 def no_hidden(bundle: Bundle) -> list[str]:
+    """There are no hidden files."""
     return [n for n in bundle.files if any(part.startswith(".") for part in n.split("/"))]
 
 
+@checked
 def flat(bundle: Bundle) -> list[str]:
+    """There are no folders but anc."""
     return [n for n in bundle.files if "/" in n and not n.startswith("anc/")]
 
 
+@checked
 def no_tex_in_anc(bundle: Bundle) -> list[str]:
+    """There is no TeX in anc."""
     return [
         n for n in bundle.files if n.startswith("anc/") and n.endswith((".tex", ".sty", ".cls"))
     ]
 
 
+@checked
 def relative_paths(bundle: Bundle) -> list[str]:
-    return _lines(bundle, r"\\(?:input|include\w*|bibliography|usepackage)\b[^{}\n]*"
-                  r"\{\s*(?:/|~|\.\./|[A-Za-z]:|anc/)[^{}]*\}")  # fmt: skip
+    """Paths are relative, and lead nowhere else."""
+    return _lines(
+        bundle,
+        r"\\(?:input|include\w*|bibliography|usepackage)\b[^{}\n]*"
+        r"\{\s*(?:/|~|\.\./|[A-Za-z]:|anc/)[^{}]*\}",
+    )
 
 
+@checked
 def nothing_unused(bundle: Bundle) -> list[str]:
+    """Every file is used."""
     return [n for n in bundle.files if "/" not in n and n not in bundle.compiled.read]
 
 
+@checked
 def nothing_missing(bundle: Bundle) -> list[str]:
+    """No file is missing."""
     return re.findall(r"(?:File|file) `([^']+)' not found", bundle.compiled.log)
 
 
+@checked
 def nothing_made(bundle: Bundle) -> list[str]:
+    """Nothing that LaTeX makes is sent."""
     main = Path(bundle.main).with_suffix(".pdf").name
     return [n for n in bundle.files if Path(n).suffix in MADE or n == main]
 
 
+@checked
 def no_today(bundle: Bundle) -> list[str]:
+    r"""The date is not that of \today."""
     return _lines(bundle, r"\\today(?![A-Za-z])")
 
 
+@checked
 def no_type_3(bundle: Bundle) -> list[str]:
+    """No font is of Type 3."""
     return [line.split()[0] for line in bundle.compiled.fonts.splitlines() if " Type 3 " in line]
 
 
+@checked
 def fonts_embedded(bundle: Bundle) -> list[str]:
+    """All fonts are embedded."""
     rows = [line.split() for line in bundle.compiled.fonts.splitlines()[2:]]
     return [row[0] for row in rows if row[-5:-4] == ["no"]]
 
 
+@checked
 def pixels(bundle: Bundle) -> list[str]:
+    """No image has more pixels than arXiv likes."""
     rows = [line.split() for line in bundle.compiled.images.splitlines()[2:]]
     large = [row for row in rows if int(row[3]) * int(row[4]) > MEGAPIXELS * 1e6]
     return [f"page {row[0]}: {row[3]} x {row[4]} pixels" for row in large]
 
 
+@checked
 def figure_formats(bundle: Bundle) -> list[str]:
+    """Figures are in formats that pdfLaTeX reads."""
     unknown = {".eps", ".ps", ".svg", ".tif", ".tiff", ".gif", ".bmp", ".webp"}
     return [n for n in bundle.files if Path(n).suffix.lower() in unknown]
 
 
+@checked
 def size(bundle: Bundle) -> list[str]:
+    """The files are not too large."""
     megabytes = sum((bundle.folder / n).stat().st_size for n in bundle.files) / 1e6
     return [f"{megabytes:.0f} MB, and {MEGABYTES} are usual"] * (megabytes > MEGABYTES)
 
 
+@checked
 def references(bundle: Bundle) -> list[str]:
+    """No reference or citation is undefined."""
     found = re.findall(
         r"(?:Reference|Citation) `([^']+)'.*undefined|Label `([^']+)' multiply", bundle.compiled.log
     )
@@ -302,7 +350,9 @@ def references(bundle: Bundle) -> list[str]:
     return sorted({"".join(names) for names in found}) + marks
 
 
+@checked
 def bibliography(bundle: Bundle) -> list[str]:
+    """The bibliography is one that every TeX Live takes."""
     name = Path(bundle.main).with_suffix(".bbl").name
     cites = any(r"\bibliography{" in text for text in bundle.sources.values())
     if not cites:
@@ -313,7 +363,9 @@ def bibliography(bundle: Bundle) -> list[str]:
     return [] if r"\bibitem" in text else [f"{name} is empty"]
 
 
+@checked
 def encoding(bundle: Bundle) -> list[str]:
+    """Text is UTF-8, with plain ends of lines."""
     wrong = []
     for name in bundle.sources:
         data = (bundle.folder / name).read_bytes()
@@ -340,37 +392,12 @@ def _without_verbatim(text: str) -> str:
     return re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
 
 
-CHECKS: dict[str, Callable[[Bundle], list[str]]] = {
-    "compiles in an empty folder, without shell escape and Python": compiles,
-    "its PDF says what paper.pdf says": same_text,
-    "needs neither PythonTeX nor a shell": no_python,
-    "holds nothing of the template's machinery": no_internals,
-    "plain file names, each once": plain_names,
-    "no hidden files": no_hidden,
-    "no folders but anc": flat,
-    "no TeX in anc": no_tex_in_anc,
-    "relative paths only": relative_paths,
-    "no unused files": nothing_unused,
-    "no missing files": nothing_missing,
-    "nothing that LaTeX makes": nothing_made,
-    r"no \today": no_today,
-    "no Type 3 fonts": no_type_3,
-    "all fonts embedded": fonts_embedded,
-    f"no image of more than {MEGAPIXELS} megapixels": pixels,
-    "figures in formats that pdfLaTeX reads": figure_formats,
-    f"no more than {MEGABYTES} MB": size,
-    "no undefined reference or citation": references,
-    "a bibliography that every TeX Live takes": bibliography,
-    "UTF-8": encoding,
-}
-
-
 def check(
     folder: Path, main: str = "paper.tex", expected: str | None = None
 ) -> dict[str, list[str]]:
-    """What is at fault in a bundle, by the checks of CHECKS; `expected` is the text of its PDF."""
+    """What is not as it should be in a bundle; `expected` is the text that its PDF should have."""
     bundle = Bundle(folder, main, compile_alone(folder, main), expected)
-    return {name: found(bundle) for name, found in CHECKS.items()}
+    return {str(function.__doc__): function(bundle) for function in CHECKS}
 
 
 def report(found: dict[str, list[str]]) -> str:

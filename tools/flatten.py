@@ -13,37 +13,34 @@ import sys
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-MACROS = "pycode/macros"
-
-FAMILIES = ("py", "sympy", "pylab")
-INLINE = {"": "i", "c": "c", "b": "b", "v": "v", "s": "s"}
-BLOCKS = ("code", "block", "verbatim", "sub", "console")
+# PythonTeX's families, what the ends of their commands mean, and their environments.
+FAMILIES = {"py", "sympy", "pylab"}
+KINDS = {"": "i", "c": "c", "b": "b", "v": "v", "s": "s"}
+BLOCKS = ("code", "block", "verbatim", "sub")
 PRINTS = {"printpythontex": "stdout", "stdoutpythontex": "stdout", "stderrpythontex": "stderr"}
+# Its settings, which say nothing once it is gone.
+SETTINGS = {"setpythontexcontext", "restartpythontexsession", "setpythontexworkingdir"}
+SETTINGS |= {"setpythontexoutputdir", "setpythontexpyglexer", "setpythontexpygopt"}
+SETTINGS |= {"setpythontexautoprint", "setpythontexautostdout", "setpygmentspygopt"}
 VERBATIM = {"verbatim", "verbatim*", "Verbatim", "BVerbatim", "LVerbatim", "lstlisting", "minted"}
-VERBATIM |= {"filecontents", "filecontents*", "alltt"}
-DEFINITIONS = {
-    "newcommand",
-    "renewcommand",
-    "providecommand",
-    "DeclareRobustCommand",
-    "newrobustcmd",
-}
-DEFINITIONS |= {"NewDocumentCommand", "RenewDocumentCommand", "ProvideDocumentCommand"}
-DEFINITIONS |= {"DeclareDocumentCommand", "NewExpandableDocumentCommand", "def", "gdef"}
-# PythonTeX's settings, which say nothing once it is gone, with how many arguments they have.
-SETTINGS = {"setpythontexcontext": 1, "restartpythontexsession": 1, "setpythontexworkingdir": 1}
-SETTINGS |= {"setpythontexoutputdir": 1, "setpythontexpyglexer": 1, "setpythontexpygopt": 1}
-SETTINGS |= {"setpythontexprettyprinter": 1, "setpythontexautoprint": 1, "makepythontexfamily": 1}
-SETTINGS |= {"setpythontexautostdout": 1, "setpygmentspygopt": 1, "pythontexcustomc": 2}
-PYGMENTS = dict(zip(
-    "bs us ob cb ca am lt gt sh pc dl hy sq dq ti at lb rb".split(), r"\_{}^&<>#%$-'" + '"~@[]',
-    strict=True,
-))  # fmt: skip
-# As much of PythonTeX's look as listings can give, in a form that LaTeXML knows as well.
+VERBATIM |= {"filecontents", "filecontents*"}
+DEFINITIONS = {"newcommand", "renewcommand", "providecommand", "DeclareRobustCommand", "def"}
+DEFINITIONS |= {"newrobustcmd", "NewDocumentCommand", "RenewDocumentCommand", "gdef"}
+DEFINITIONS |= {"ProvideDocumentCommand", "DeclareDocumentCommand"}
+ENVIRONMENTS = {"newenvironment", "renewenvironment", "NewDocumentEnvironment"}
+# What Pygments writes for characters that mean something to TeX: \PYGZbs{} for a backslash.
+PYGMENTS: dict[str, str] = dict(
+    zip(
+        "bs us ob cb ca am lt gt sh pc dl hy sq dq ti at lb rb".split(),
+        r"\_{}^&<>#%$-'" + '"~@[]',
+        strict=True,
+    )
+)
+# PythonTeX's look, as far as listings can give it, which LaTeXML knows as well.
 LISTINGS = r"""\usepackage{listings}
 \lstset{
   language=Python, upquote, showstringspaces=false, columns=fullflexible, keepspaces,
@@ -52,45 +49,36 @@ LISTINGS = r"""\usepackage{listings}
   keywordstyle=\bfseries\color{green!50!black}, stringstyle=\color{red!73!black},
   commentstyle=\itshape\color{cyan!40!black},
 }"""
+# Marks in the text: a place for output, an empty one, the packages' place.
+HOLE, EMPTY, PACKAGES = "\ue000{}\ue001", "\ue002", "\ue003"
+
+Key = tuple[str, ...]  # family, session, kind and code of a block or command
 
 
 class FlattenError(Exception):
     """A place in the document that cannot be replaced by what Python printed there."""
 
 
-Failure = Callable[[str], FlattenError]
-Key = tuple[str, ...]  # family, session, kind and code of a block or command
-
-
 @dataclass
 class Instance:
-    """A block or command as PythonTeX met it."""
+    """A block or command as PythonTeX met it: the name of its output, and where it stood."""
 
-    name: str  # the name of its output: family, session, restart and number
+    name: str
     key: Key
     restart: str  # what \restartpythontexsession divides a session into
-    file: str  # "" for the main file
+    file: str  # nothing for the main file
     line: int
 
 
 @dataclass
 class Occurrence:
-    """A block or command as it stands in the text."""
+    """A block or command as it stands in the text, in a paragraph that ends on the line `last`."""
 
     key: Key
     file: str
     line: int
-    last: int  # the line where its paragraph ends
+    last: int
     instance: Instance | None = None
-
-
-@dataclass
-class Hole:
-    """A place for output: `render` makes LaTeX of what was printed there."""
-
-    occurrence: Occurrence
-    what: str  # value, stdout, stderr or console
-    render: Callable[[str], str]
 
 
 @dataclass
@@ -100,51 +88,6 @@ class Macro:
     n: int
     default: str | None
     body: str
-
-
-@dataclass
-class Record:
-    """What PythonTeX and the run have kept of a document's last build."""
-
-    folder: Path
-    job: str
-    instances: list[Instance] = field(default_factory=list)
-    values: dict[str, str] = field(default_factory=dict)
-    results: dict[str, list[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.outputs = self.folder / f"pythontex-files-{self.job.replace(' ', '-')}"
-        head = re.compile(r"^=>PYTHONTEX#(.*)#$", re.MULTILINE)
-        _, *parts = head.split(self._text(self.folder / f"{self.job}.pytxcode").split(
-            "=>PYTHONTEX:SETTINGS#")[0])  # fmt: skip
-        for about, code in zip(parts[::2], parts[1::2], strict=True):
-            family, session, restart, number, kind, *_, file, line = about.split("#")
-            name = f"{family}@{session}@{restart}@{number}"
-            key = _key(family, session, kind, code)
-            self.instances.append(Instance(name, key, restart, file, int(line)))
-        macros = self._text(self.outputs / f"{self.job.replace(' ', '-')}.pytxmcr")
-        self.values.update(re.findall(
-            r"\\pytx@SVMCR\{pytx@MCR@(.*?)\}\n(.*?)\\endpytx@SVMCR\n", macros, re.DOTALL))  # fmt: skip
-        saved = macros + self._text(self.outputs / f"{self.job.replace(' ', '-')}.pytxpyg")
-        for name, shown in re.findall(
-            r"\\begin\{(?:pytx@)?SaveVerbatim\}(?:\[.*?\])?\{pytx@(.*?)\}\n(.*?)\n?\\end\{", saved,
-            re.DOTALL,
-        ):  # fmt: skip
-            self.values.setdefault(name, _plain(shown))
-        for line in self._text(self.folder / "results.tex").splitlines():
-            if match := re.fullmatch(r"\\resultvalue\{(.*?)\}\{(.*)\}", line):
-                self.results[match[1]] = match[2].split("}{")
-
-    def output(self, instance: Instance, what: str) -> str | None:
-        """What an instance printed, or its value; None if there is none."""
-        if what == "value":
-            return self.values.get(instance.name)
-        path = self.outputs / f"{instance.name.replace('@', '_')}.{what}"
-        return path.read_text(encoding="utf-8") if path.exists() else None
-
-    @staticmethod
-    def _text(path: Path) -> str:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def flatten(main: Path) -> str:
@@ -160,232 +103,298 @@ def flatten(main: Path) -> str:
     return _Flattener(main).flatten()
 
 
+class Record:
+    """What PythonTeX and the run have kept of the last build."""
+
+    def __init__(self, main: Path) -> None:
+        job = main.stem.replace(" ", "-")
+        self.folder = main.parent / f"pythontex-files-{job}"
+        written = _text(main.with_suffix(".pytxcode")).split("=>PYTHONTEX:SETTINGS#")[0]
+        _, *parts = re.split(r"^=>PYTHONTEX#(.*)#$", written, flags=re.MULTILINE)
+        self.instances = list[Instance]()
+        for about, code in zip(parts[::2], parts[1::2], strict=True):
+            family, session, restart, number, kind, *_, file, line = about.split("#")
+            name, key = f"{family}@{session}@{restart}@{number}", _key(family, session, kind, code)
+            self.instances.append(Instance(name, key, restart, file, int(line)))
+        macros = _text(self.folder / f"{job}.pytxmcr")
+        value = r"\\pytx@SVMCR\{pytx@MCR@(.*?)\}\n(.*?)\\endpytx@SVMCR\n"
+        self.values = dict(re.findall(value, macros, re.DOTALL))
+        shown = r"\\begin\{(?:pytx@)?SaveVerbatim\}(?:\[.*?\])?\{pytx@(.*?)\}\n(.*?)\n?\\end\{"
+        marked_up = macros + _text(self.folder / f"{job}.pytxpyg")
+        for name, code in re.findall(shown, marked_up, re.DOTALL):
+            self.values.setdefault(name, _plain(code))
+        recorded = r"^\\resultvalue\{(.*?)\}\{(.*)\}$"
+        lines = re.findall(recorded, _text(main.with_name("results.tex")), re.MULTILINE)
+        self.results = {key: values.split("}{") for key, values in lines}
+
+    def output(self, instance: Instance, what: str) -> str | None:
+        """An instance's `value`, `stdout` or `stderr`; None if there is none."""
+        if what == "value":
+            return self.values.get(instance.name)
+        path = self.folder / f"{instance.name.replace('@', '_')}.{what}"
+        return _text(path) if path.exists() else None
+
+
+class Source:
+    """A text that is read from left to right, and what has been made of it so far, `out`.
+
+    It begins on the line `first` of `file`; what a command of the author's stands for is `fixed`
+    to the line where that is used.
+    """
+
+    def __init__(self, text: str, file: str, first: int = 1, *, fixed: bool = False) -> None:
+        self.text, self.file, self.first, self.fixed = text, file, first, fixed
+        self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.pos, self.out = 0, ""
+        self.line = first
+
+    def next(self) -> re.Match[str] | None:
+        """The next comment or command; what stands before it is copied."""
+        token = re.compile(r"%|\\([A-Za-z@]+)\*?|\\.", re.DOTALL).search(self.text, self.pos)
+        start = token.start() if token else len(self.text)
+        self.out += self.text[self.pos : start]
+        self.line, self.pos = self.line_of(start), token.end() if token else start
+        return token
+
+    def line_of(self, position: int) -> int:
+        """The number of the line at a position."""
+        return self.first if self.fixed else self.first - 1 + bisect(self.starts, position)
+
+    def paragraph_end(self) -> int:
+        """The number of the line on which the paragraph ends."""
+        return self.line_of((self.text + "\n\n").find("\n\n", self.pos))
+
+    def error(self, reason: str) -> FlattenError:
+        """A FlattenError that names the line of the command just read."""
+        return FlattenError(f"{self.file}:{self.line}: {reason}")
+
+    def take(self, pattern: str) -> re.Match[str] | None:
+        """What follows here, if it is this."""
+        match = re.compile(pattern).match(self.text, self.pos)
+        if match:
+            self.pos = match.end()
+        return match
+
+    def optional(self) -> str | None:
+        """The argument in brackets, if there is one here."""
+        begin = self.pos
+        if not self.take(r"\s*\["):
+            return None
+        start, depth = self.pos, 0
+        for position in range(start, len(self.text)):
+            depth += {"{": 1, "}": -1}.get(self.text[position], 0)
+            if self.text[position] == "]" and not depth:
+                self.pos = position + 1
+                return self.text[start:position]
+        self.pos = begin
+        return None
+
+    def argument(self) -> str:
+        """The next argument: a group, a command or a character."""
+        match = self.take(r"(?:\s|%.*\n)*(\\[A-Za-z@]+|\\.|[^\s}])")
+        if not match:
+            raise self.error("an argument is missing")
+        if match[1] != "{":
+            return match[1]
+        start, depth = self.pos, 1
+        for token in re.compile(r"\\.|[{}]", re.DOTALL).finditer(self.text, start):
+            depth += {"{": 1, "}": -1}.get(token[0], 0)
+            if not depth:
+                self.pos = token.end()
+                return self.text[start : token.start()]
+        raise self.error("an argument has no closing brace")
+
+    def code(self) -> str:
+        r"""The code of \py and its like, in braces or, as with \verb, in others."""
+        match = self.take(r"[^\s\w\\]")
+        mark = match[0] if match else ""
+        braces, start, depth = mark == "{", self.pos, 1
+        for position in range(start, len(self.text) if mark else 0):
+            depth += {"{": 1, "}": -1}.get(self.text[position], 0)
+            if not depth if braces else self.text[position] == mark:
+                self.pos = position + 1
+                return self.text[start:position]
+        raise self.error("code in braces is needed here")
+
+    def environment(self, name: str) -> str:
+        r"""What stands between \begin{name} and \end{name}."""
+        start, close = self.pos, self.text.find(rf"\end{{{name}}}", self.pos)
+        if close < 0:
+            raise self.error(rf"\begin{{{name}}} has no end")
+        self.pos = close + len(rf"\end{{{name}}}")
+        return self.text[start:close]
+
+    def rest_of_line(self) -> str:
+        """What is left of the line."""
+        return self.text[self.pos :].partition("\n")[0]
+
+    def drop(self) -> None:
+        """Nothing; forgets the line that has been read, if nothing else stands on it."""
+        line = self.out.rpartition("\n")[2]
+        if line.strip() or self.rest_of_line().strip():
+            return
+        self.out = self.out[: len(self.out) - len(line)]
+        self.pos = min(self.pos + len(self.rest_of_line()) + 1, len(self.text))
+        if self.out[-2:] in {"", "\n\n"}:
+            self.take(r"\n*")
+
+    def drop_comment(self) -> None:
+        """Nothing; forgets a comment, but not what it does to the end of its line."""
+        self.pos += len(self.rest_of_line())
+        line = self.out.rpartition("\n")[2]
+        if not line.strip():
+            self.drop()
+        elif line[-1].isspace():
+            self.out = self.out.rstrip(" \t")
+        else:
+            self.out += "%"
+
+
 class _Flattener:
     def __init__(self, main: Path) -> None:
-        self.main, self.folder = main, main.parent
-        self.record = Record(self.folder, main.stem)
-        self.macros: dict[str, Macro] = {}
-        self.holes: list[Hole] = []
-        self.occurrences: list[Occurrence] = []
-        self.last: Occurrence | None = None  # whose printed text \printpythontex sets
-        self.saved: dict[str, Occurrence] = {}
-        self.options: dict[str, str] = {"": ""}  # of fancyvrb, by family
-        self.lines: dict[Key, int] = defaultdict(int)  # set so far, by session
-        self.packages: set[str] = set()
+        self.main, self.record = main, Record(main)
+        self.occurrences = list[Occurrence]()
+        self.holes = list[tuple[Occurrence, str, Callable[[str], str]]]()
+        self.printed: Occurrence | None = None  # what \printpythontex prints
+        self.macros = dict[str, Macro]()
+        self.options = {"": ""}  # of fancyvrb, by family
+        self.lines: dict[Key, int] = defaultdict(int)  # of code set so far, by session
+        self.packages = set[str]()
         self.ended = False
-        families = set(FAMILIES) | {i.key[0] for i in self.record.instances}
-        families = {f.removesuffix("con") for f in families if f.isalpha()}
-        self.commands = {
-            f"{family}{con}{suffix}": (f"{family}{con}", kind)
-            for family in families for con in ("", "con") for suffix, kind in INLINE.items()
-        }  # fmt: skip
-        self.blocks = {f"{f}{b}": (f, b) for f in families for b in BLOCKS if b != "console"}
-        self.blocks |= {
-            f"{f}con{b}": (f"{f}con", b) for f in families for b in ("code", "verbatim")
+        families = {i.key[0].removesuffix("con") for i in self.record.instances}
+        families = FAMILIES | {family for family in families if family.isalpha()}
+        both = families | {f"{family}con" for family in families}
+        self.commands = {f + end: (f, kind) for f in both for end, kind in KINDS.items()}
+        self.blocks = {f + block: (f, block) for f in both for block in BLOCKS}
+        self.blocks |= {f"{family}console": (f"{family}con", "console") for family in families}
+        self.handlers: dict[str, Callable[[Source], None]] = {
+            **dict.fromkeys(DEFINITIONS, self._definition),
+            **dict.fromkeys(ENVIRONMENTS, self._environment_definition),
+            **dict.fromkeys(SETTINGS, self._setting),
+            **dict.fromkeys(self.commands, self._command),
+            **dict.fromkeys(PRINTS, self._print),
+            **dict.fromkeys(("verb", "Verb", "lstinline"), self._verb),
+            **dict.fromkeys(("input", "include"), self._input),
+            **dict.fromkeys(("usepackage", "RequirePackage"), self._usepackage),
+            **dict.fromkeys(("setpythontexfv", "setpygmentsfv"), self._options),
+            "begin": self._begin,
+            "end": self._end,
+            "iffalse": self._iffalse,
+            "pygment": self._pygment,
+            "result": self._result,
+            "interval": self._interval,
+            "claim": self._claim,
         }
-        self.blocks |= {f"{f}console": (f"{f}con", "console") for f in families}
-        self.live = {"result", "interval", "claim", "pygment", *PRINTS, *self.commands}
+        self.live = {"pygment", "result", "interval", "claim", *PRINTS, *self.commands}
 
     def flatten(self) -> str:
-        text = self.scan(self.main.read_text(encoding="utf-8"), self.main.name)
+        text = self.scan(Source(_text(self.main), self.main.name))
         self._match()
-        text = re.sub("\ue000(\\d+)\ue001", self._fill, text)
-        text = re.sub("\n\n(\ue002\n)+\n", "\n\n", text)
-        text = re.sub("\ue002\n", "", text)
-        text = text.replace("\ue003", self._preamble(text))
-        return text.rstrip("\n") + "\n"
+        text = re.sub(HOLE.format(r"(\d+)"), self._fill, text)
+        text = re.sub(f"\n\n({EMPTY}\n)+\n", "\n\n", text).replace(f"{EMPTY}\n", "")
+        return text.replace(PACKAGES, self._packages(text)).rstrip("\n") + "\n"
 
-    def scan(self, text: str, file: str, first: int = 1, *, fixed: bool = False) -> str:
-        """`text`, which begins on the line `first` of `file` or all stands there, without Python."""
-        starts = [0, *(m.end() for m in re.finditer("\n", text))]
-        out, pos = "", 0
-
-        def line_of(position: int) -> int:
-            return first if fixed else first - 1 + bisect(starts, position)
-
-        while pos < len(text) and not self.ended:
-            token = re.compile(r"%|\\([A-Za-z@]+)\*?|\\.", re.DOTALL).search(text, pos)
-            if not token:
-                out += text[pos:]
-                break
-            out += text[pos : token.start()]
-            pos = token.start()
-            at, end, name = line_of(pos), token.end(), token[1]
-            paragraph = line_of((text + "\n\n").find("\n\n", end))
-            fail = _failure(file, at)
-            if token[0] == "%":
-                out, pos = _without_comment(out, text, end)
-            elif name in {"verb", "lstinline", "Verb"}:
-                self.packages |= {"upquote"}
-                _, end = _optional(text, end)
-                _, end = _inline_code(text, end, fail)
-                out, pos = out + text[pos:end], end
-            elif name == "begin" and (match := re.compile(r"\{([^{}]*)\}").match(text, end)):
-                environment, end = match[1], match.end()
-                if environment in VERBATIM | {"comment", "pygments", "pythontexcustomcode"} or (
-                    environment in self.blocks
-                ):
-                    close = text.find(rf"\end{{{environment}}}", end)
-                    if close < 0:
-                        raise fail(rf"\begin{{{environment}}} has no end")
-                    inner, end = text[end:close], close + len(rf"\end{{{environment}}}")
-                    if environment in VERBATIM:
-                        self.packages |= {"upquote"}
-                        out, pos = out + text[pos:end], end
-                        continue
-                    shown = self._block(environment, inner, file, at)
-                    out, pos = (out + shown, end) if shown else _drop(out, text, end)
-                else:
-                    out, pos = out + text[pos:end], end
-            elif name == "end" and text.startswith("{document}", end):
-                out, self.ended = out + r"\end{document}", True
-            elif name in {"input", "include"} and (found := self._input(text, end)):
-                path, end = found
-                if path == self.folder / f"{MACROS}.tex":
-                    inner = self._venue(fail)
-                else:
-                    inner = path.read_text(encoding="utf-8").rstrip("\n")
-                    inner = self.scan(inner, path.relative_to(self.folder).as_posix())
-                if name == "include":
-                    inner = f"\\clearpage\n{inner}\n\\clearpage"
-                out, pos = out + inner, end
-            elif name in {"usepackage", "RequirePackage"} and "pythontex" in text[end : end + 200]:
-                out, pos = self._without_pythontex(out, text, pos, end)
-            elif name == "iffalse":
-                out, pos = _drop(out, text, _after_fi(text, end))
-            elif name in DEFINITIONS and (found := self._definition(name, text, end, fail)):
-                command, macro, end = found
-                if self._is_live(macro.body):
-                    self.macros[command] = macro
-                    out, pos = _drop(out, text, end)
-                else:
-                    self.macros.pop(command, None)
-                    out, pos = out + token[0], token.end()
-            elif name in {"newenvironment", "renewenvironment", "NewDocumentEnvironment"} and (
-                self._is_live("".join(_arguments(text, end, 4)[0]))
-            ):
-                raise fail("an environment that prints results cannot be replaced: write it out")
-            elif name in {"setpythontexfv", "setpygmentsfv"}:
-                family, end = _optional(text, end)
-                (options,), end = _arguments(text, end, 1)
-                prefix = "PYG" if name == "setpygmentsfv" else ""
-                self.options[f"{prefix}{family or ''}"] = options
-                out, pos = _drop(out, text, end)
-            elif name in SETTINGS:
-                _, end = _optional(text, end)
-                _, end = _arguments(text, end, SETTINGS[name])
-                out, pos = _drop(out, text, end)
-            elif name == "result":
-                (key,), pos = _arguments(text, end, 1)
-                out += self._result(self.scan(key, file, at, fixed=True), fail)[0]
-            elif name == "interval":
-                (key,), pos = _arguments(text, end, 1)
-                value, *bounds = self._result(self.scan(key, file, at, fixed=True), fail)
-                if len(bounds) != 2:
-                    raise fail(f"{key} has no interval")
-                out += rf"\num{{{value}}}~[\num{{{bounds[0]}}},~\num{{{bounds[1]}}}]"
-            elif name == "claim":
-                (_, claimed), pos = _arguments(text, end, 2)
-                begin = line_of(pos - len(claimed) - 1)
-                out += self.scan(claimed, file, begin, fixed=fixed)
-            elif name in PRINTS or name in {"saveprintpythontex", "useprintpythontex"}:
-                shown, pos = self._printed(name, text, end, fail)
-                out += shown
-            elif name == "pygment":
-                (lexer,), end = _arguments(text, end, 1)
-                code, pos = _inline_code(text, end, fail)
-                out += self._verb(code, f"PYG{lexer}")
-            elif name == "inputpygments":
-                options, end = _optional(text, end)
-                (_, path), pos = _arguments(text, end, 2)
-                self.packages |= {"fvextra"}
-                out += rf"\VerbatimInput[{options or ''}]{{{path}}}".replace("[]", "")
-            elif name in self.commands:
-                session, end = _optional(text, end)
-                code, pos = _inline_code(text, end, fail)
-                family, kind = self.commands[name]
-                if kind == "v":
-                    out += self._verb(code, family)
-                    continue
-                key = _key(family, session, kind, code)
-                occurrence = self._occurrence(key, file, at, paragraph)
-                if kind == "b":
-                    out += self._verb(code, family)
-                elif family.endswith("con") and kind == "i":
-                    out += self._hole(occurrence, "value", lambda v, f=family: self._verb(v, f))
-                else:
-                    value = kind == "i"
-                    what, render = ("value", str) if value else ("stdout", _inline)
-                    out += self._hole(occurrence, what, render)
+    def scan(self, source: Source) -> str:
+        """The text of `source`, without Python but for holes."""
+        while not self.ended and (token := source.next()):
+            self.token, name = token[0], token[1]
+            if self.token == "%":
+                source.drop_comment()
             elif name in self.macros:
-                expanded, pos = self._expand(name, text, end, fail)
-                out += self.scan(expanded, file, at, fixed=True)
+                self._macro(source, name)
+            elif name in self.handlers:
+                self.name = name
+                self.handlers[name](source)
             else:
-                out, pos = out + token[0], end
-        return out
+                source.out += self.token
+        return source.out
 
-    # Blocks and commands
+    # Blocks, commands and what they print
 
-    def _block(self, environment: str, inner: str, file: str, line: int) -> str:
-        """What stands in the place of an environment."""
-        if environment in {"comment", "pythontexcustomcode"}:
-            return ""
-        first, _, code = inner.partition("\n")
-        session, end = _optional(first, 0)
-        options = _optional(first, end)[0] or ""
-        if environment == "pygments":
-            options, session = session or "", None
-            (lexer,), _ = _arguments(first, end, 1)
-            family, kind = f"PYG{lexer}", "verbatim"
+    def _begin(self, source: Source) -> None:
+        start = source.pos - len(self.token)
+        match = source.take(r"\{([^{}]*)\}")
+        name = match[1] if match else ""
+        if name in VERBATIM:
+            self.packages.add("upquote")
+            source.environment(name)
+            source.out += source.text[start : source.pos]
+        elif name in {"comment", "pythontexcustomcode"}:
+            source.environment(name)
+            source.drop()
+        elif name in self.blocks or name == "pygments":
+            source.out += self._block(name, source)
         else:
-            family, kind = self.blocks[environment]
+            source.out += source.text[start : source.pos]
+
+    def _end(self, source: Source) -> None:
+        source.out += self.token
+        if source.take(r"\{document\}"):
+            source.out, self.ended = source.out + "{document}", True
+
+    def _block(self, name: str, source: Source) -> str:
+        head, _, code = source.environment(name).partition("\n")
+        arguments = Source(head, source.file, source.line, fixed=True)
+        first, second = arguments.optional(), arguments.optional()
+        if name == "pygments":
+            key, options = _key(f"PYG{arguments.argument()}", None, "verbatim", code), first or ""
+        else:
+            family, kind = self.blocks[name]
+            key, options = _key(family, first, kind, code), second or ""
+        if key[2] == "verbatim":
+            return self._listing(code, key, options)
+        occurrence = self._occurrence(key, source, source.line_of(source.pos))
+        if key[2] == "block":
+            return self._listing(code, key, options)
+        if key[2] == "console":
+            return self._hole(occurrence, "value", lambda shown: self._listing(shown, key, options))
+        return self._hole(occurrence, "stdout", _lines)
+
+    def _command(self, source: Source) -> None:
+        family, kind = self.commands[self.name]
+        session, code = source.optional(), source.code()
+        if kind == "v":
+            source.out += self._inline_code(code, family)
+            return
         key = _key(family, session, kind, code)
-        if kind == "verbatim":
-            return self._listing(code, key, options)
-        occurrence = self._occurrence(key, file, line, line + inner.count("\n") + 1)
-        if kind == "block":
-            return self._listing(code, key, options)
-        if kind == "console":
-            return self._hole(occurrence, "value", lambda v: self._listing(v, key, options))
-        return self._hole(occurrence, "stdout", _block_output)
+        occurrence = self._occurrence(key, source, source.paragraph_end())
+        if kind == "b":
+            source.out += self._inline_code(code, family)
+        elif kind == "i" and family.endswith("con"):
+            source.out += self._hole(occurrence, "value", lambda v: self._inline_code(v, family))
+        elif kind == "i":
+            source.out += self._hole(occurrence, "value", str)
+        else:
+            source.out += self._hole(occurrence, "stdout", _inline)
 
-    def _occurrence(self, key: Key, file: str, line: int, last: int) -> Occurrence:
-        self.last = Occurrence(key, "" if file == self.main.name else file, line, last)
-        self.occurrences.append(self.last)
-        return self.last
+    def _print(self, source: Source) -> None:
+        what = PRINTS[self.name]
+        form, options = source.optional(), source.optional() or ""
+        if not self.printed:
+            raise source.error("nothing has been run before that could be printed")
+        if form in {"verb", "verbatim"}:
+            self.packages |= {"fvextra", "upquote"}
+            name = "BVerbatim" if form == "verb" else "Verbatim"
+            render = lambda shown: _environment(name, options, shown)  # noqa: E731
+        else:
+            source.take(r"[ \t]*")
+            render = _inline
+        source.out += self._hole(self.printed, what, render)
 
-    def _hole(self, occurrence: Occurrence, what: str, render: Callable[[str], str]) -> str:
-        self.holes.append(Hole(occurrence, what, render))
-        return f"\ue000{len(self.holes) - 1}\ue001"
+    def _verb(self, source: Source) -> None:
+        start = source.pos - len(self.token)
+        self.packages.add("upquote")
+        source.optional()
+        source.code()
+        source.out += source.text[start : source.pos]
 
-    def _printed(self, name: str, text: str, end: int, fail: Failure) -> tuple[str, int]:
-        if name == "saveprintpythontex" and self.last:
-            (label,), end = _arguments(text, end, 1)
-            self.saved[label] = self.last
-            return "", end
-        form, end = _optional(text, end)
-        options, end = _optional(text, end)
-        occurrence = self.last
-        if name == "useprintpythontex":
-            (label,), end = _arguments(text, end, 1)
-            occurrence = self.saved.get(label)
-        if not occurrence:
-            raise fail(rf"\{name} stands before any block")
-        if form not in {"verb", "verbatim"}:
-            return self._hole(occurrence, PRINTS.get(name, "stdout"), _inline), _skip_spaces(
-                text, end
-            )
+    def _pygment(self, source: Source) -> None:
+        family = f"PYG{source.argument()}"
+        source.out += self._inline_code(source.code(), family)
+
+    def _inline_code(self, code: str, family: str) -> str:
         self.packages |= {"fvextra", "upquote"}
-        environment = "BVerbatim" if form == "verb" else "Verbatim"
-        return self._hole(
-            occurrence,
-            PRINTS.get(name, "stdout"),
-            lambda shown: _environment(environment, options or "", shown),
-        ), end
-
-    def _verb(self, code: str, family: str) -> str:
-        self.packages |= {"fvextra", "upquote"}
-        options = _join(self.options.get(family, ""), self.options[""])
+        options = _joined(self.options[""], self.options.get(family, ""))
         mark = next(c for c in "|!+/=;:@\"'" if c not in code)
         return rf"\Verb{f'[{options}]' if options else ''}{mark}{code}{mark}"
 
@@ -399,188 +408,234 @@ class _Flattener:
         if python and code.isascii() and not options and not self.options.get(family):
             self.packages |= {"listings", "xcolor"}
             return _environment("lstlisting", "", code)
-        if "numbers" in options and before:
-            options = _join(f"firstnumber={before + 1}", options)
         self.packages |= {"fvextra", "upquote"}
-        options = _join(self.options[""], self.options.get(family, ""), options)
+        first = f"firstnumber={before + 1}" if "numbers" in options and before else ""
+        options = _joined(self.options[""], self.options.get(family, ""), first, options)
         return _environment("Verbatim", options, code)
 
     # Which output belongs where
 
+    def _occurrence(self, key: Key, source: Source, last: int) -> Occurrence:
+        file = "" if source.file == self.main.name else source.file
+        self.printed = Occurrence(key, file, source.line, last)
+        self.occurrences.append(self.printed)
+        return self.printed
+
+    def _hole(self, occurrence: Occurrence, what: str, render: Callable[[str], str]) -> str:
+        self.holes.append((occurrence, what, render))
+        return HOLE.format(len(self.holes) - 1)
+
     def _match(self) -> None:
-        instances: dict[Key, list[Instance]] = defaultdict(list)
+        instances, places = defaultdict[Key, list[Instance]](list), defaultdict(list)
         for instance in self.record.instances:
             instances[instance.key].append(instance)
-        same: dict[Key, list[Occurrence]] = defaultdict(list)
-        for occurrence in self.occurrences:
-            same[occurrence.key].append(occurrence)
-        for key, places in same.items():
-            for place, instance in zip(places, self._pairs(places, instances[key]), strict=True):
+        for place in self.occurrences:
+            places[place.key].append(place)
+        for key, same in places.items():
+            for place, instance in zip(same, self._pairs(same, instances[key]), strict=True):
                 place.instance = instance
 
     def _pairs(self, places: list[Occurrence], instances: list[Instance]) -> Iterator[Instance]:
-        """An instance for each place, of several with different output the one of its lines."""
+        """An instance for each place; LaTeX may set one several times, in captions, say."""
         if len(places) == len(instances):
             yield from instances
             return
-        left = list(instances)
-        for place in places:
-            fail = _failure(place.file or self.main.name, place.line)
-            fits = [i for i in left if i.file == place.file and place.line <= i.line <= place.last]
-            if len({self._output(i) for i in instances}) == 1:
+        for (file, last), group in groupby(places, key=lambda place: (place.file, place.last)):
+            paragraph = list(group)
+            fits = [i for i in instances if i.file == file and paragraph[0].line <= i.line <= last]
+            if len({self._outputs(i) for i in instances}) == 1:
                 fits = instances
             if not fits:
-                raise fail("the last build has no output for this: run latexmk")
-            if len({self._output(i) for i in fits}) > 1:
-                raise fail("this is set several times, with different output: write it out")
-            yield fits[0]
-            left = [i for i in left if i not in fits] or left
+                raise self._error(
+                    paragraph[0], "the last build has no output for this: run latexmk"
+                )
+            if len({self._outputs(i) for i in fits}) == 1:
+                yield from fits[:1] * len(paragraph)
+            elif len(fits) == len(paragraph):
+                yield from fits
+            else:
+                raise self._error(paragraph[0], "this has several outputs: write it out")
 
-    def _output(self, instance: Instance) -> tuple[str | None, ...]:
+    def _outputs(self, instance: Instance) -> tuple[str | None, ...]:
         return tuple(self.record.output(instance, what) for what in ("value", "stdout", "stderr"))
 
+    def _error(self, place: Occurrence, reason: str) -> FlattenError:
+        return FlattenError(f"{place.file or self.main.name}:{place.line}: {reason}")
+
     def _fill(self, match: re.Match[str]) -> str:
-        hole = self.holes[int(match[1])]
-        place = hole.occurrence
+        place, what, render = self.holes[int(match[1])]
         assert place.instance
-        output = self.record.output(place.instance, hole.what)
-        if output is None and hole.what == "value":
-            raise _failure(place.file or self.main.name, place.line)(
-                "the last build has no output for this: run latexmk")  # fmt: skip
-        text, position = match.string, match.span()
-        shown = hole.render(output) if output else ""
-        if not output and text[: position[0]].endswith("\n") and text.startswith("\n", position[1]):
-            return "\ue002"
-        if text.startswith("\n", position[1]):
+        output = self.record.output(place.instance, what)
+        if output is None and what == "value":
+            raise self._error(place, "the last build has no output for this: run latexmk")
+        before, after = match.string[: match.start()][-40:], match.string[match.end() :][:1]
+        if not output and before.endswith("\n") and after == "\n":
+            return EMPTY
+        shown = render(output) if output else ""
+        if after.isspace():
             shown = shown.rstrip(" ")
-        before, after = text[max(0, position[0] - 40) : position[0]], text[position[1] :]
-        if re.search(r"\\[A-Za-z@]+$", before) and shown[:1].isalpha():
+        # TeX has read the commands on both sides before it reads this, but not in plain text.
+        if re.search(r"\\[A-Za-z@]+\Z", before) and shown[:1].isalpha():
             shown = " " + shown
-        elif re.search(r"(\\\\|\\[A-Za-z@]+)\s*$", before) and shown[:1] in {"[", "*"}:
+        elif re.search(r"\\(\\|[A-Za-z@]+)\s*\Z", before) and shown[:1] in {"[", "*"}:
             shown = "{}" + shown
-        if re.search(r"\\[A-Za-z@]+$", shown) and after[:1].isalpha():
+        if re.search(r"\\[A-Za-z@]+\Z", shown) and after.isalpha():
             shown += "{}"
-        if re.search(r"(?<!\\)%[^\n]*$", shown):
+        if re.search(r"(?<!\\)%[^\n]*\Z", shown) and after != "\n":
             shown += "\n"
         return shown
+
+    # Results and claims
+
+    def _values(self, source: Source) -> list[str]:
+        key = self.scan(Source(source.argument(), source.file, source.line, fixed=True))
+        if key not in self.record.results:
+            raise source.error(f"the last build has no result {key}: run latexmk")
+        return self.record.results[key]
+
+    def _result(self, source: Source) -> None:
+        source.out += self._values(source)[0]
+
+    def _interval(self, source: Source) -> None:
+        value, low, high = self._values(source)
+        source.out += rf"\num{{{value}}}~[\num{{{low}}},~\num{{{high}}}]"
+
+    def _claim(self, source: Source) -> None:
+        source.argument()
+        claimed = source.argument()
+        first = source.line_of(source.pos - len(claimed) - 1)
+        source.out += self.scan(Source(claimed, source.file, first, fixed=source.fixed))
 
     # Commands of the author's
 
     def _is_live(self, body: str) -> bool:
-        names = set(re.findall(r"\\([A-Za-z@]+)", body))
-        return bool(names & (self.live | self.macros.keys()))
+        return any(n in self.live or n in self.macros for n in re.findall(r"\\([A-Za-z@]+)", body))
 
-    def _definition(
-        self, name: str, text: str, end: int, fail: Failure
-    ) -> tuple[str, Macro, int] | None:
-        match = re.compile(r"\s*\{?\s*\\([A-Za-z@]+)\s*\}?").match(text, end)
-        if not match:
-            return None
-        command, end = match[1], match.end()
+    def _definition(self, source: Source) -> None:
+        name, token, start = self.name, self.token, source.pos
+        match = source.take(r"\s*\{?\s*\\([A-Za-z@]+)\s*\}?")
+        macro = self._macro_defined(name, source) if match else None
+        if match and macro and self._is_live(macro.body):
+            self.macros[match[1]] = macro
+            source.drop()
+            return
+        if match:
+            self.macros.pop(match[1], None)
+        source.out, source.pos = source.out + token, start
+
+    def _macro_defined(self, name: str, source: Source) -> Macro | None:
         default = None
-        if name in {"def", "gdef"}:
-            parameters = re.compile(r"(?:#\d)*").match(text, end)
-            assert parameters
-            n, end = parameters[0].count("#"), parameters.end()
-            if not text.startswith("{", end):
-                return None  # with delimiters; its use would be refused
+        if name.endswith("def"):
+            n = (source.take(r"(?:#\d)*") or "")[0].count("#")
+            if not source.text.startswith("{", source.pos):
+                return None  # its arguments have delimiters
         elif "Document" in name:
-            (specification,), end = _arguments(text, end, 1)
-            letters = re.sub(r"O\{[^{}]*\}", "O", specification.replace(" ", ""))
-            optional = re.search(r"O\{([^{}]*)\}", specification)
-            default, n = optional[1] if optional else None, len(letters)
-            (body,), after = _arguments(text, end, 1)
-            if self._is_live(body) and not re.fullmatch("O?m*", letters):
-                raise fail(rf"\{command} prints results and takes other arguments than O and m:"
-                           " write its text out where it is used")  # fmt: skip
-            return command, Macro(n, default, body), after
+            takes = source.argument()
+            if optional := re.search(r"O\{([^{}]*)\}", takes):
+                default = optional[1]
+            letters = re.sub(r"O\{[^{}]*\}|\s", lambda m: m[0][:1].strip(), takes)
+            macro = Macro(len(letters), default, source.argument())
+            if self._is_live(macro.body) and not re.fullmatch("O?m*", letters):
+                raise source.error(f"only O and m, not {takes}, can be followed: write it out")
+            return macro
         else:
-            number, end = _optional(text, end)
-            n = int(number) if number else 0
-            default, end = _optional(text, end) if n else (None, end)
-        (body,), end = _arguments(text, end, 1)
-        return command, Macro(n, default, body), end
+            n = int(source.optional() or 0)
+            default = source.optional() if n else None
+        return Macro(n, default, source.argument())
 
-    def _expand(self, name: str, text: str, end: int, fail: Failure) -> tuple[str, int]:
+    def _environment_definition(self, source: Source) -> None:
+        token, start = self.token, source.pos
+        source.argument()
+        while source.optional():
+            pass
+        if self._is_live(source.argument() + source.argument()):
+            raise source.error(
+                "an environment that prints results cannot be followed: write it out"
+            )
+        source.out, source.pos = source.out + token, start
+
+    def _macro(self, source: Source, name: str) -> None:
         macro, arguments = self.macros[name], list[str]()
         if macro.default is not None:
-            given, end = _optional(text, end)
+            given = source.optional()
             arguments.append(macro.default if given is None else given)
-        rest, end = _arguments(text, end, macro.n - len(arguments))
-        arguments += rest
-        if len(arguments) < macro.n:
-            raise fail(rf"\{name} needs {macro.n} arguments")
-        body = re.sub(r"(?<!#)#(\d)", lambda m: arguments[int(m[1]) - 1], macro.body)
-        if macro.n:
-            return body, end
-        if text.startswith("{}", end):
-            return body, end + 2
-        end = _skip_spaces(text, end)
-        line_goes_on = re.compile(r"\n(?![ \t]*\n)").match(text, end)
-        return body + "%" * bool(line_goes_on), end
+        while len(arguments) < macro.n:
+            arguments.append(source.argument())
+        body = re.sub(r"(?<!#)#(\d)", lambda match: arguments[int(match[1]) - 1], macro.body)
+        source.out += self.scan(Source(body, source.file, source.line, fixed=True))
+        if not macro.n and not source.take(r"\{\}"):
+            source.take(r"[ \t]*")
+            if re.match(r"\n(?![ \t]*\n)", source.text[source.pos :]):
+                source.out += "%"
 
-    # The preamble
+    # Other files, packages and settings
 
-    def _result(self, key: str, fail: Failure) -> list[str]:
-        if key not in self.record.results:
-            raise fail(f"results.tex has no {key}: run latexmk")
-        return self.record.results[key]
+    def _input(self, source: Source) -> None:
+        name, token, start = self.name, self.token, source.pos
+        match = source.take(r"\s*(?:\{\s*([^{}]+?)\s*\}|([^\s{}\\]+))")
+        path = self.main.parent / ((match[1] or match[2]) if match else "")
+        file = next((p for p in (path.with_name(f"{path.name}.tex"), path) if p.is_file()), None)
+        if not file:
+            source.out, source.pos = source.out + token, start
+        elif file == self.main.parent / "pycode" / "macros.tex":
+            source.out += self._venue(source)
+        else:
+            name_in_record = file.relative_to(self.main.parent).as_posix()
+            inner = self.scan(Source(_text(file).rstrip("\n"), name_in_record))
+            source.out += f"\\clearpage\n{inner}\n\\clearpage" if name == "include" else inner
 
-    def _input(self, text: str, end: int) -> tuple[Path, int] | None:
-        match = re.compile(r"\s*(?:\{\s*([^{}]+?)\s*\}|([^\s{}\\]+))").match(text, end)
-        if not match:
-            return None
-        path = self.folder / (match[1] or match[2])
-        for file in (path.with_name(path.name + ".tex"), path):
-            if file.is_file():
-                return file, match.end()
-        return None
+    def _venue(self, source: Source) -> str:
+        r"""What \input{pycode/macros} reads of the class's own, and a place for packages."""
+        found = re.search(r"\\documentclass(?:\[[^]]*\])?\{(.*?)\}", source.out)
+        venue = self.main.parent / "pycode" / "venues" / f"{found[1] if found else ''}.tex"
+        self.packages.add("xcolor")
+        if not venue.exists():
+            return PACKAGES
+        return self.scan(Source(_text(venue).rstrip("\n"), venue.name)) + f"\n{PACKAGES}"
 
-    def _venue(self, fail: Failure) -> str:
-        r"""What stands for \input{pycode/macros}: the packages, and the class's own file."""
-        source = self.main.read_text(encoding="utf-8")
-        found = re.search(r"^[^%\n]*\\documentclass(?:\[.*?\])?\{(.*?)\}", source, re.M | re.S)
-        venue = self.folder / "pycode" / "venues" / f"{found[1] if found else ''}.tex"
-        inner = ""
-        if venue.exists():
-            inner = self.scan(venue.read_text(encoding="utf-8").rstrip("\n"), venue.name)
-        self.packages |= {"xcolor"}
-        return f"{inner}\n\ue003" if inner else "\ue003"
+    def _usepackage(self, source: Source) -> None:
+        start = source.pos - len(self.token)
+        source.optional()
+        names = [name.strip() for name in source.argument().split(",")]
+        if "pythontex" not in names:
+            source.out += source.text[start : source.pos]
+            return
+        others = ",".join(name for name in names if name != "pythontex")
+        source.out += f"\\usepackage{{{others}}}\n" * bool(others) + PACKAGES
+        self.packages.add("xcolor")
 
-    def _without_pythontex(self, out: str, text: str, pos: int, end: int) -> tuple[str, int]:
-        _, after = _optional(text, end)
-        (names,), after = _arguments(text, after, 1)
-        packages = [name.strip() for name in names.split(",")]
-        if "pythontex" not in packages:
-            return out + text[pos:end], end
-        packages.remove("pythontex")
-        others = rf"\usepackage{{{','.join(packages)}}}" + "\n" if packages else ""
-        self.packages |= {"xcolor"}
-        return f"{out}{others}\ue003", after
-
-    def _preamble(self, text: str) -> str:
-        """The packages that PythonTeX had loaded, as far as they are still needed."""
-        loaded = set(re.findall(r"[\w-]+", " ".join(
-            re.findall(r"\\(?:usepackage|RequirePackage)(?:\[[^\]]*\])?\{([^}]*)\}", text))))  # fmt: skip
-        if "color" in loaded or not re.search(r"color|!\d+!", text + LISTINGS * (
-            "listings" in self.packages)):  # fmt: skip
+    def _packages(self, text: str) -> str:
+        """The packages that PythonTeX had loaded, as far as they are needed."""
+        loading = r"\\(?:usepackage|RequirePackage)(?:\[[^\]]*\])?\{([^}]*)\}"
+        loaded = {name.strip() for names in re.findall(loading, text) for name in names.split(",")}
+        coloured = "listings" in self.packages or re.search(r"color|!\d+!", text)
+        if "color" in loaded or not coloured:
             loaded.add("xcolor")
-        lines = [
-            rf"\usepackage{{{name}}}"
-            for name in ("xcolor", "fvextra", "upquote")
-            if name in self.packages - loaded
-        ]
+        needed = [p for p in ("xcolor", "fvextra", "upquote") if p in self.packages - loaded]
+        lines = [rf"\usepackage{{{name}}}" for name in needed]
         if "listings" in self.packages:
-            options = dict(re.findall(r"(\w+)\s*=\s*([^,]+)", self.options[""]))
-            lines.append(
-                LISTINGS.replace("SIZE", options.get("fontsize", r"\normalsize").strip())
-                .replace("MARGIN", options.get("xleftmargin", "0pt").strip())
-            )  # fmt: skip
+            given = dict(re.findall(r"(\w+)\s*=\s*([^,]+)", self.options[""]))
+            look = LISTINGS.replace("SIZE", given.get("fontsize", "").strip())
+            lines.append(look.replace("MARGIN", given.get("xleftmargin", "0pt").strip()))
         return "\n".join(lines)
 
+    def _options(self, source: Source) -> None:
+        prefix = "PYG" if self.name == "setpygmentsfv" else ""
+        family = source.optional() or ""
+        self.options[prefix + family] = source.argument()
+        source.drop()
 
-def _failure(file: str, line: int) -> Failure:
-    return lambda reason: FlattenError(f"{file}:{line}: {reason}")
+    def _setting(self, source: Source) -> None:
+        source.optional()
+        source.argument()
+        source.drop()
+
+    def _iffalse(self, source: Source) -> None:
+        depth = 1
+        while depth and source.pos < len(source.text):
+            token = source.take(r"(?:[^\\]|\\(?!if|fi))*(?:\\(if|fi))?")
+            depth += {"if": 1, "fi": -1}.get(token[1] if token else "", 0)
+        source.drop()
 
 
 def _key(family: str, session: str | None, kind: str, code: str) -> Key:
@@ -591,127 +646,34 @@ def _key(family: str, session: str | None, kind: str, code: str) -> Key:
 
 def _plain(shown: str) -> str:
     """Code that Pygments has marked up, without the marks."""
-    shown = re.sub(r"\\PYGZ(\w\w)\{\}", lambda m: f"\ue010{m[1]}\ue011", shown)
+    shown = re.sub(r"\\PYGZ(\w\w)\{\}", "\ue010\\1\ue011", shown)
     while (plain := re.sub(r"\\PYG\{[^{}]*\}\{([^{}]*)\}", r"\1", shown)) != shown:
         shown = plain
-    return re.sub("\ue010(..)\ue011", lambda m: PYGMENTS[m[1]], shown)
+    return re.sub("\ue010(..)\ue011", lambda match: PYGMENTS[match[1]], shown)
 
 
 def _inline(shown: str) -> str:
     r"""Output within a line: TeX reads no further than \endinput, and a line's end is a space."""
-    if (cut := shown.find(r"\endinput")) >= 0:
-        return shown[:cut] + shown[cut + len(r"\endinput") :].partition("\n")[0]
-    return shown.removesuffix("\n") + " "
+    before, ended, after = shown.partition(r"\endinput")
+    return before + after.partition("\n")[0] if ended else shown.removesuffix("\n") + " "
 
 
-def _block_output(shown: str) -> str:
-    """Output in the place of lines, where the last one ends as the document's did."""
+def _lines(shown: str) -> str:
+    """Output in the place of lines, the last of which ends as the document's did."""
     return _inline(shown) + "%" if r"\endinput" in shown else shown.removesuffix("\n")
 
 
 def _environment(name: str, options: str, inner: str) -> str:
-    inner = inner.removesuffix("\n")
-    return f"\\begin{{{name}}}{f'[{options}]' if options else ''}\n{inner}\n\\end{{{name}}}"
+    head = rf"\begin{{{name}}}" + f"[{options}]" * bool(options)
+    return f"{head}\n{inner.removesuffix(chr(10))}\n\\end{{{name}}}"
 
 
-def _join(*options: str) -> str:
+def _joined(*options: str) -> str:
     return ", ".join(option for option in options if option)
 
 
-def _without_comment(out: str, text: str, end: int) -> tuple[str, int]:
-    """Drops a comment, but not what it does to the end of its line."""
-    stop = text.find("\n", end)
-    stop = len(text) if stop < 0 else stop
-    line = out.rpartition("\n")[2]
-    if not line.strip():
-        return _drop(out, text, stop)
-    if line[-1].isspace():
-        return out.rstrip(" \t"), stop
-    return out + "%", stop
-
-
-def _drop(out: str, text: str, end: int) -> tuple[str, int]:
-    """Goes on after `end`, without the line if nothing else stands on it."""
-    line = out.rpartition("\n")[2]
-    stop = text.find("\n", end)
-    stop = len(text) if stop < 0 else stop
-    if line.strip() or text[end:stop].strip():
-        return out, end
-    out, stop = out[: len(out) - len(line)], min(stop + 1, len(text))
-    if out[-2:] in {"", "\n\n"}:
-        while text.startswith("\n", stop):
-            stop += 1
-    return out, stop
-
-
-def _skip_spaces(text: str, end: int) -> int:
-    """Where the text goes on for TeX after a command's name."""
-    while text[end : end + 1] in {" ", "\t"}:
-        end += 1
-    return end
-
-
-def _after_fi(text: str, end: int) -> int:
-    depth = 1
-    for token in re.compile(r"\\(if[a-zA-Z@]*|fi)(?![A-Za-z@])").finditer(text, end):
-        depth += 1 if token[1] != "fi" else -1
-        if not depth:
-            return token.end()
-    return len(text)
-
-
-def _optional(text: str, end: int) -> tuple[str | None, int]:
-    match = re.compile(r"\s*\[").match(text, end)
-    if not match:
-        return None, end
-    depth = 0
-    for position in range(match.end(), len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if text[position] == "]" and not depth:
-            return text[match.end() : position], position + 1
-    return None, end
-
-
-def _arguments(text: str, end: int, n: int) -> tuple[list[str], int]:
-    """As many as there are of `n` arguments: groups, commands or single characters."""
-    found = list[str]()
-    while len(found) < n and (match := re.compile(r"(?:\s|%.*\n)*(\\[A-Za-z@]+|\\.|[^\s])").match(text, end)):  # fmt: skip
-        if match[1] == "}":
-            break
-        end = match.end()
-        if match[1] != "{":
-            found.append(match[1])
-            continue
-        close = _close(text, end)
-        found.append(text[end:close])
-        end = close + 1
-    return found, end
-
-
-def _close(text: str, start: int) -> int:
-    """Where the group ends that begins before `start`."""
-    depth = 1
-    for token in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(token[0], 0)
-        if not depth:
-            return token.start()
-    return len(text)
-
-
-def _inline_code(text: str, end: int, fail: Failure) -> tuple[str, int]:
-    r"""The code of \py and its like, which stands in braces or, as with \verb, in others."""
-    match = re.compile(r"[^\s\w\\]").match(text, end)
-    if not match:
-        raise fail("code in braces is needed here")
-    if match[0] != "{":
-        close = text.find(match[0], end + 1)
-        return text[end + 1 : close], close + 1
-    depth = 0
-    for position in range(end, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if not depth:
-            return text[end + 1 : position], position + 1
-    raise fail("the code has no closing brace")
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 if __name__ == "__main__":
