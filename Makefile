@@ -8,7 +8,7 @@ TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty ca
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: paper tools system test lint arxiv clean help
+.PHONY: paper tools system test lint arxiv diff clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -24,6 +24,9 @@ lint: .venv/test ## check the paper's prose, and the Python code's format, style
 
 arxiv: paper ## the paper without Python, checked and packed: dist/arxiv.tar.gz
 	$(VENV) tools/arxiv.py
+
+diff: paper ## what has changed since a commit, numbers included: make diff OLD=<commit>
+	$(VENV) tools/diff.py "$(OLD)"
 
 clean: ## remove all that was made, but .venv
 	latexmk -C

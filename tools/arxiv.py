@@ -156,7 +156,15 @@ def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
             if path := shutil.which(name):
                 (programs / name).symlink_to(path)
         shutil.copytree(folder, paper, ignore=shutil.ignore_patterns("anc"))
-        command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-no-shell-escape", main]
+        command = [
+            "latexmk",
+            "-norc",
+            "-pdf",
+            "-f",
+            "-interaction=nonstopmode",
+            "-no-shell-escape",
+            main,
+        ]
         environment = {
             "PATH": str(programs),
             "HOME": os.environ.get("HOME", place),
@@ -232,7 +240,8 @@ def same_text(bundle: Bundle) -> list[str]:
 @checked
 def no_python(bundle: Bundle) -> list[str]:
     """It needs neither PythonTeX nor a shell."""
-    read = [name for name in bundle.compiled.read if "pythontex" in name or "minted" in name]
+    shells = {"pythontex.sty", "minted.sty"}
+    read = [name for name in bundle.compiled.read if Path(name).name in shells]
     return read + _lines(bundle, r"\\write18|\\ShellEscape|shell-escape|\\py[bcsv]?(?![A-Za-z])")
 
 
@@ -314,8 +323,7 @@ def no_type_3(bundle: Bundle) -> list[str]:
 @checked
 def fonts_embedded(bundle: Bundle) -> list[str]:
     """All fonts are embedded."""
-    rows = [line.split() for line in bundle.compiled.fonts.splitlines()[2:]]
-    return [row[0] for row in rows if row[-5:-4] == ["no"]]
+    return re.findall(r"^(\S+) .* no +(?:yes|no) +(?:yes|no) +\S.*$", bundle.compiled.fonts, re.M)
 
 
 @checked
@@ -388,7 +396,8 @@ def _lines(bundle: Bundle, pattern: str) -> list[str]:
 
 def _without_verbatim(text: str) -> str:
     """TeX code with verbatim text blanked out, line by line."""
-    pattern = r"\\begin\{(lstlisting|B?[vV]erbatim\*?)\}.*?\\end\{\1\}|\\[vV]erb\*?([^\w\s]).*?\2"
+    block = r"\\begin\{(lstlisting|B?[vV]erbatim\*?)\}.*?\\end\{\1\}"
+    pattern = block + r"|\\[vV]erb\*?(?:\[[^]]*\])?([^\w\s]).*?\2"
     return re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
 
 
