@@ -54,7 +54,7 @@ def compare(old: Path, new: Path, folder: Path) -> Path:
         before = Path(temporary, "old")
         arxiv.write(old, before)
         for path in before.iterdir():  # figures that went
-            if path.suffix not in {".tex", ".bib", ".bbl"} and not (place / path.name).exists():
+            if path.is_file() and not (place / path.name).exists():
                 shutil.copyfile(path, place / path.name)
         for tree in (before, place):
             text = (tree / new.name).read_text(encoding="utf-8")
