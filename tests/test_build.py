@@ -56,6 +56,24 @@ def test_edited_paper_is_like_a_cold_one(small: Paper, tmp_path: Path, change) -
     assert small.build().rules == []
 
 
+def test_all_builds_of_a_commit_are_the_same(built_study: Paper, tmp_path: Path) -> None:
+    other = built_study.copy(tmp_path / "other folder")
+    # A year later by the clock of all that writes into the PDF, in another place.
+    build = other.run(
+        *("faketime", "-f", "+400d", "latexmk"),
+        FAKETIME_ONLY_CMDS="pdflatex,python,python3",
+        NO_FAKE_STAT="1",
+        PYTHONHASHSEED="77",
+        PYCODE_WORKERS="2",
+        TZ="Asia/Tokyo",
+        LC_ALL="C",
+    )
+    assert build.code == 0, build.output
+    for name in ("paper.pdf", "results.json", "figures/performance.pdf"):
+        same = (built_study.folder / name).read_bytes() == (other.folder / name).read_bytes()
+        assert same, name
+
+
 @pytest.mark.parametrize("name", DELETED)
 def test_deleted_output_is_made_again(small: Paper, built_small: Paper, name: str) -> None:
     path = small.folder / name

@@ -95,7 +95,11 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 1
     text = (ROOT / "dist" / "diff" / "diff.tex").read_text(encoding="utf-8")
-    print(f"{pdf.relative_to(ROOT)}: {text.count(chr(92) + 'DIFaddbegin')} places have changed")
+    body = text.partition(r"\begin{document}")[2]
+    places = re.findall(
+        r"\\DIFdelbegin.*?\\DIFdelend\s*(?:\\DIFaddbegin)?|\\DIFaddbegin", body, re.S
+    )
+    print(f"{pdf.relative_to(ROOT)}: {len(places)} places have changed")
     return 0
 
 
