@@ -23,10 +23,10 @@ lint: .venv/test ## check the paper's prose, and the Python code's format, style
 	.venv/bin/basedpyright --pythonpath $(VENV)
 
 arxiv: paper ## the paper without Python, checked and packed: dist/arxiv.tar.gz
-	$(VENV) tools/arxiv.py
+	$(VENV) -m tools.arxiv
 
 diff: paper ## what has changed since a commit, numbers included: make diff OLD=<commit>
-	$(VENV) tools/diff.py "$(OLD)"
+	$(VENV) -m tools.diff "$(OLD)"
 
 clean: ## remove all that was made, but .venv
 	latexmk -C

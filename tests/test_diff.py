@@ -28,7 +28,7 @@ def repository(small: Paper) -> Paper:
 
 def diff(paper: Paper, commit: str) -> str:
     """What the tool prints, with its exit status."""
-    done = paper.run(".venv/bin/python3", "tools/diff.py", commit)
+    done = paper.run(".venv/bin/python3", "-m", "tools.diff", commit)
     return f"{done.code}\n{done.output}"
 
 

@@ -19,8 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from flatten import FlattenError, flatten
+from tools.flatten import FlattenError, flatten
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the bundle's own build may call: TeX and Perl, so no Python.

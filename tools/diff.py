@@ -11,9 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import arxiv
-from flatten import FlattenError
+from tools import arxiv
+from tools.flatten import FlattenError
 
 ROOT = Path(__file__).resolve().parent.parent
 # Commands that latexdiff may mark with what is in them, and those that ulem must not break.

@@ -258,6 +258,7 @@ class _Flattener:
         self.printed: Occurrence | None = None  # what \printpythontex prints
         self.macros = dict[str, Macro]()
         self.options = {"": ""}  # of fancyvrb, by family
+        self.look = ""  # and for all its code
         self.lines: dict[Key, int] = defaultdict(int)  # of code set so far, by session
         self.packages = set[str]()
         self.ended = False
@@ -277,6 +278,7 @@ class _Flattener:
             **dict.fromkeys(("input", "include"), self._input),
             **dict.fromkeys(("usepackage", "RequirePackage"), self._usepackage),
             **dict.fromkeys(("setpythontexfv", "setpygmentsfv"), self._options),
+            "fvset": self._fvset,
             "begin": self._begin,
             "end": self._end,
             "iffalse": self._iffalse,
@@ -292,6 +294,8 @@ class _Flattener:
         self._match()
         text = re.sub(HOLE.format(r"(\d+)"), self._fill, text)
         text = re.sub(f"\n\n({EMPTY}\n)+\n", "\n\n", text).replace(f"{EMPTY}\n", "")
+        if "fvextra" not in self.packages and not re.search(r"[\\{]B?Verb", text):
+            text = re.sub(r"\\usepackage\{fancyvrb\}\n|\\fvset\{.*\}\n", "", text)
         return text.replace(PACKAGES, self._packages(text)).rstrip("\n") + "\n"
 
     def scan(self, source: Source) -> str:
@@ -614,7 +618,8 @@ class _Flattener:
         needed = [p for p in ("xcolor", "fvextra", "upquote") if p in self.packages - loaded]
         lines = [rf"\usepackage{{{name}}}" for name in needed]
         if "listings" in self.packages:
-            given = dict(re.findall(r"(\w+)\s*=\s*([^,]+)", self.options[""]))
+            given = _joined(self.look, self.options[""])
+            given = dict(re.findall(r"(\w+)\s*=\s*([^,]+)", given))
             look = LISTINGS.replace("SIZE", given.get("fontsize", "").strip())
             lines.append(look.replace("MARGIN", given.get("xleftmargin", "0pt").strip()))
         return "\n".join(lines)
@@ -624,6 +629,11 @@ class _Flattener:
         family = source.optional() or ""
         self.options[prefix + family] = source.argument()
         source.drop()
+
+    def _fvset(self, source: Source) -> None:
+        start = source.pos - len(self.token)
+        self.look = source.argument()
+        source.out += source.text[start : source.pos]
 
     def _setting(self, source: Source) -> None:
         source.optional()
