@@ -8,7 +8,7 @@ TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty ca
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: paper tools system test lint clean help
+.PHONY: paper tools system test lint verify clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -21,6 +21,9 @@ lint: .venv/test ## check the paper's prose, and the Python code's format, style
 	.venv/bin/ruff format --no-cache --check --diff .
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/basedpyright --pythonpath $(VENV)
+
+verify: tools .venv/test ## build this commit anew, compare its results.json, and PDF=... if named
+	$(VENV) -m tools.verify $(if $(PDF),"$(PDF)")
 
 clean: ## remove all that was made, but .venv
 	latexmk -C
