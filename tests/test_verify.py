@@ -254,6 +254,19 @@ def test_what_is_no_pdf_is_said_before_anything_is_built(repository: Paper):
     assert "Building" not in build.output
 
 
+def test_results_that_are_no_json_are_named(repository: Paper, monkeypatch, tmp_path: Path):
+    def build(root: Path, folder: Path) -> None:
+        shutil.copytree(root, folder, symlinks=True)
+
+    monkeypatch.setattr(verify, "rebuild", build)
+    with (repository.folder / "results.json").open("a", encoding="utf-8") as file:
+        file.write("<<<<<<< HEAD\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "Merge")
+    repository.edit("results.json", "<<<<<<< HEAD\n", "")
+    with pytest.raises(ValueError, match=r"results.json: .*line \d+ .*: build, and commit"):
+        verify.verify(repository.folder, tmp_path / "built", None)
+
+
 def test_without_a_commit_there_is_nothing_to_verify(repository: Paper):
     shutil.rmtree(repository.folder / ".git")
     build = run(repository)

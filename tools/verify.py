@@ -44,6 +44,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = 20  # differences
 BITS = 1e-9  # of a float's size
 ROW_BOUNDS, FOLD_BOUNDS = 2, 8  # rows
+RULES = f"""\
+exact    no MLP has a part in it: the same, floats to {BITS:g} of themselves
+row      rows an MLP gets right: one may differ
+follows  computed from these: exact, unless a row of the data set differs (see tools/verify.py)"""
 PARTS = ("train", "validation", "test")
 # An MLP has a part in the least p, the widest gap and Holm's correction over all models, too.
 MLP = re.compile(
@@ -225,13 +229,16 @@ def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
     if pdf:
         delivered.read(pdf)  # before the long build
     rebuild(root, folder)
-    committed = json.loads(_git(root, "show", "HEAD:results.json"))
     rebuilt = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    for name, version in committed["environment"].items():
+    try:
+        committed = json.loads(_git(root, "show", "HEAD:results.json"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"results.json: {error}: build, and commit what that writes") from error
+    for name, version in committed.get("environment", {}).items():
         if version != (here := rebuilt["environment"].get(name)):
             print(f"Not compared: committed with {name} {version}, rebuilt with {here}")
     values = compare(committed, rebuilt)
-    print(f"\n{table(values)}\n")
+    print(f"\n{table(values)}\n\n{RULES}\n")
     allowed = [value for value in values if value.fine and value.apart > BITS]
     print(*(f"Allowed: {value}\n" for value in allowed[:SHOWN]), sep="", end="")
     source = (folder / "paper.tex").read_text(encoding="utf-8")
