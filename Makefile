@@ -8,7 +8,7 @@ TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty ca
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: paper tools system test lint arxiv diff clean help
+.PHONY: paper tools system test lint arxiv diff verify clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -27,6 +27,9 @@ arxiv: paper ## the paper without Python, checked and packed: dist/arxiv.tar.gz
 
 diff: paper ## what has changed since a commit, numbers included: make diff OLD=<commit>
 	$(VENV) -m tools.diff "$(OLD)"
+
+verify: tools .venv/test ## build this commit anew, compare its results.json, and PDF=... if named
+	$(VENV) -m tools.verify $(if $(PDF),"$(PDF)")
 
 clean: ## remove all that was made, but .venv
 	latexmk -C

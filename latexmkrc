@@ -81,6 +81,9 @@ sub begin_build {
         $go_mode = 3 if grep { /\.pdf$/ } @strange;
         delete @made{@strange};
     }
+    elif (!grep { $_ eq "% dated $ENV{SOURCE_DATE_EPOCH}\n" } read_lines("$root/paper.made")) {
+        $go_mode = 3;    # there has been a commit since: LaTeX alone
+    }
     # It would not try again by itself, and Ctrl-C in LaTeX is an error, too.
     $go_mode = 1 if $state eq 'failed';
     write_made($ENV{PYCODE_BUILD}, %made);
@@ -116,6 +119,7 @@ sub made {
 sub write_made {
     my ($state, %made) = @_;
     open my $file, '>', "$root/paper.made.$$" or return;
+    print $file "% dated $ENV{SOURCE_DATE_EPOCH}\n";
     print $file map({ "$made{$_} $_\n" } sort keys %made), "$state\n";
     close $file ? rename "$root/paper.made.$$", "$root/paper.made" : unlink "$root/paper.made.$$";
 }
