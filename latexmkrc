@@ -81,9 +81,9 @@ sub begin_build {
         $go_mode = 3 if grep { /\.pdf$/ } @strange;
         delete @made{@strange};
     }
-    elif (!grep { $_ eq "% dated $ENV{SOURCE_DATE_EPOCH}\n" } read_lines("$root/paper.made")) {
-        $go_mode = 3;    # there has been a commit since: LaTeX alone
-    }
+    # After a commit the PDF has another date, for which LaTeX alone has to run.
+    my $dated = "% dated $ENV{SOURCE_DATE_EPOCH}\n";
+    $go_mode ||= 3 unless grep { $_ eq $dated } read_lines("$root/paper.made");
     # It would not try again by itself, and Ctrl-C in LaTeX is an error, too.
     $go_mode = 1 if $state eq 'failed';
     write_made($ENV{PYCODE_BUILD}, %made);

@@ -74,6 +74,19 @@ def test_all_builds_of_a_commit_are_the_same(built_study: Paper, tmp_path: Path)
         assert same, name
 
 
+def test_a_commit_dates_the_pdf_anew_and_runs_no_python(small: Paper, tmp_path: Path) -> None:
+    for command in (("init", "-q"), ("add", "paper.tex"), ("commit", "-qm", "One")):
+        assert small.run("git", "-c", "user.name=A", "-c", "user.email=a@b", *command).code == 0
+    before = (small.folder / "paper.pdf").read_bytes()
+    assert small.build().rules == ["pdflatex"]
+    assert (small.folder / "paper.pdf").read_bytes() != before
+    assert small.build().rules == []
+    cold = small.copy(tmp_path / "cold")
+    shutil.copytree(small.folder / ".git", cold.folder / ".git")
+    assert cold.build().code == 0
+    assert_same(small, cold)
+
+
 @pytest.mark.parametrize("name", DELETED)
 def test_deleted_output_is_made_again(small: Paper, built_small: Paper, name: str) -> None:
     path = small.folder / name
