@@ -103,9 +103,7 @@ def draw(tmp_path, monkeypatch):
                 SCORES, CURVE, CONFUSION, CLASSES, best="SVM", **size
             ),
             "behaviour": lambda: figures.behaviour(SCORES, IMPORTANCES, CONFIDENCE, **size),
-            "ablation": lambda: figures.ablation(
-                PENALTIES, ARCHITECTURES, TUNED, SPREADS, **size
-            ),
+            "ablation": lambda: figures.ablation(PENALTIES, ARCHITECTURES, TUNED, SPREADS, **size),
             "interpretation": lambda: figures.interpretation(
                 CALIBRATIONS,
                 RANKINGS,
