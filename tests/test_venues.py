@@ -28,6 +28,15 @@ VENUES = {
     ),
     "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract"),
 }
+# Width of the text and size of its letters, as the classes have them.
+SIZES = {
+    "article": (438.17, 10),
+    "IEEEtran": (516.0, 10),
+    "acmart": (506.295, 9),
+    "elsarticle": (438.17, 10),
+    "revtex4-2": (510.0, 10),
+    "scrartcl": (438.17, 10),
+}
 FIGURES = {"performance", "behaviour", "ablation", "interpretation", "mistakes"}
 
 
@@ -75,21 +84,20 @@ def test_fonts_are_embedded_and_not_type_3(venue):
 
 
 def test_figures_are_as_wide_as_the_text_and_in_its_size(venue):
-    _, paper = venue
+    name, paper = venue
     width, size = context(paper, "textwidth"), context(paper, "fontsize")
+    assert (width, size) == pytest.approx(SIZES[name], abs=0.01)
     log = paper.read("paper.log")
-    for name in FIGURES:
-        assert f"<use figures/{name}.pdf>" in log
-        page = pypdf.PdfReader(paper.folder / f"figures/{name}.pdf").pages[0]
+    for figure in FIGURES:
+        assert f"<use figures/{figure}.pdf>" in log
+        page = pypdf.PdfReader(paper.folder / f"figures/{figure}.pdf").pages[0]
         assert float(page.mediabox.width) == pytest.approx(width / 72.27 * 72, abs=0.01)
         drawn = page.get_contents()
         assert drawn is not None
         found = {float(size) for size in re.findall(rb"/\S+ ([\d.]+) Tf", drawn.get_data())}
-        assert found, name
-        for drawn_size in found:
-            assert any(drawn_size == pytest.approx(max(part * size, 7)) for part in (0.8, 0.7)), (
-                name
-            )
+        assert found, figure
+        sizes = [max(part * size, 7) for part in (0.8, 0.7)]
+        assert all(any(one == pytest.approx(s) for s in sizes) for one in found), figure
 
 
 def test_front_matter_and_references_are_there(venue):
