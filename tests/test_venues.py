@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("shipped")
 LINE = r"\documentclass[10pt,a4paper]{article}"
 # The class's line, its bibliography style, and what its pages alone say.
 VENUES = {
-    "article": (LINE, "IEEEtranN", "Abstract"),
+    "article": (LINE, "IEEEtranN", "Abstract We compare"),
     "IEEEtran": (r"\documentclass[10pt,a4paper]{IEEEtran}", "IEEEtranN", "Index Terms"),
     "acmart": (r"\documentclass[sigconf]{acmart}", "ACM-Reference-Format", "KEYWORDS"),
     "elsarticle": (
@@ -26,7 +26,7 @@ VENUES = {
         "apsrev4-2",
         "Dated: November 2026",
     ),
-    "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract"),
+    "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract We compare"),
 }
 # Width of the text and size of its letters, as the classes have them.
 SIZES = {
