@@ -4,7 +4,7 @@ VENV = .venv/bin/python3
 # What the build calls and what paper.tex loads: if it is here, nothing is installed.
 COMMANDS = latexmk pdflatex xelatex lualatex bibtex pythontex pdftotext
 TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty caption.sty \
-  natbib.sty fontspec.sty lmodern.sty lmroman10-regular.otf IEEEtranN.bst
+  natbib.sty fontspec.sty lmodern.sty lmroman10-regular.otf etoolbox.sty fancyvrb.sty IEEEtranN.bst
 
 export PYTHONDONTWRITEBYTECODE = 1
 

@@ -44,7 +44,7 @@ def collected() -> dict:
     os.chdir(folder)
     built = Path("paper.pytxcode")  # in which LaTeX says how wide the figures are
     width = re.search(r"textwidth=([\d.]+pt)", built.read_text() if built.exists() else "")
-    context = SimpleNamespace(textwidth=width[1] if width else "441pt")
+    context = SimpleNamespace(textwidth=width[1] if width else "441pt", fontsize="10")
     scope = {"pytex": SimpleNamespace(context=context), "__name__": "__main__"}
     for _, block in BLOCK.findall(Path("paper.tex").read_text(encoding="utf-8")):
         exec(block, scope)

@@ -33,6 +33,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = Path(__file__).with_name("paper.mplstyle")
 POINTS_PER_INCH = 72.27  # TeX's points, in which `width` is given
+SMALLEST = 7  # size of letters that is printed
+# The sizes in the style are for a text of 10 points, and change with it.
+TEXT = (
+    "font.size",
+    "axes.labelsize",
+    "axes.titlesize",
+    "legend.fontsize",
+    "xtick.labelsize",
+    "ytick.labelsize",
+)
 FEWEST = 5  # rows of a bin that the reliability diagram shows
 
 P = ParamSpec("P")
@@ -59,7 +69,8 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[P, str]:
         new = path.with_name(f".{path.name}.{os.getpid()}")  # whole or not at all
         new.write_bytes(pdf)
         new.replace(path)
-        return rf"\includegraphics[alt={{{tex.text(alt)}}}]{{figures/{path.name}}}"
+        # Some classes load xkeyval, which without the last comma takes commas for its own.
+        return rf"\includegraphics[alt={{{tex.text(alt)}}},]{{figures/{path.name}}}"
 
     return include
 
@@ -115,14 +126,15 @@ def performance(
     *,
     best: str,
     width: str | float,
+    fontsize: str | float = 10,
 ) -> Drawn:
     r"""The `\includegraphics` of how well the models do: figures/performance.pdf.
 
     Panels: (a) accuracy of each model on each part of the split; (b) in cross-validation,
     with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
-    `width` is that of the text, in TeX's points.
+    `width` is that of the text and `fontsize` that of its letters, in TeX's points.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
@@ -141,15 +153,20 @@ def performance(
 
 @figure
 def behaviour(
-    scores: Scores, importances: Importances, confidence: Confidence, *, width: str | float
+    scores: Scores,
+    importances: Importances,
+    confidence: Confidence,
+    *,
+    width: str | float,
+    fontsize: str | float = 10,
 ) -> Drawn:
     r"""The `\includegraphics` of how the models behave: figures/behaviour.pdf.
 
     Panels: (a) the forest's importances, ranked; (b) the confidence of the MLP on test
     rows; (c) accuracy against the size of the fitted model; (d) training against
-    validation accuracy.  `width` is that of the text, in TeX's points.
+    validation accuracy.  `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
@@ -174,14 +191,16 @@ def ablation(
     seeds: Mapping[str, Mapping[str, Spread]],
     *,
     width: str | float,
+    fontsize: str | float = 10,
 ) -> Drawn:
     r"""The `\includegraphics` of what the MLP's parameters are worth: figures/ablation.pdf.
 
     Panels: (a) accuracy against the penalty, with early stopping and without; (b) validation
     accuracy against the number of parameters; (c) the score of each search against what it has
-    spent; (d) the test accuracies that seeds lead to.  `width` is that of the text.
+    spent; (d) the test accuracies that seeds lead to.
+    `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
     _draw_penalties(axes[0], penalties)
     _draw_architectures(axes[1], architectures)
     _draw_tuning(axes[2], tuned)
@@ -210,13 +229,14 @@ def interpretation(
     images: Mapping[str, NDArray[np.float64]],
     *,
     width: str | float,
+    fontsize: str | float = 10,
 ) -> Drawn:
     r"""The `\includegraphics` of what the models know and use: figures/interpretation.pdf.
 
     Panels: (a) reliability diagram; (b) how many of the most important features are informative
     or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
-    fig, axes = panels(width, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
@@ -243,6 +263,7 @@ def mistakes(
     classes: tuple[str, ...],
     *,
     width: str | float,
+    fontsize: str | float = 10,
 ) -> Drawn | str:
     r"""The `\includegraphics` of a row of misclassified images: figures/mistakes.pdf.
 
@@ -253,7 +274,8 @@ def mistakes(
         return "No test image is misclassified."
     import seaborn as sns
 
-    fig, axes = panels(width, columns=len(images), height=0.3 + inches(width) / len(images))
+    height = 0.3 + inches(width) / len(images)
+    fig, axes = panels(width, fontsize, columns=len(images), height=height)
     for ax, image, right, wrong in zip(axes, images, true, predicted, strict=True):
         sns.heatmap(image, ax=ax, cmap="Greys", cbar=False, square=True)
         ax.set(title=f"{classes[right]}, not {classes[wrong]}", xticks=[], yticks=[])
@@ -306,7 +328,7 @@ def _draw_confusion(
         ax=ax,
         annot=len(classes) <= 10,
         fmt="d",
-        annot_kws={"size": 7},
+        annot_kws={"size": plt.rcParams["xtick.labelsize"]},
         cmap=plt.rcParams["image.cmap"],
         cbar=False,
         square=True,
@@ -482,21 +504,36 @@ def _logarithmic(ax: Axes) -> None:
 
 
 def panels(
-    width: str | float, *, rows: int = 1, columns: int = 1, height: float
+    width: str | float,
+    fontsize: str | float = 10,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    height: float,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of `rows` times `columns` panels, row by row, as wide as the text.
 
-    `width` is in TeX's points, `height` in inches.
+    `width` and `fontsize`, that of the text around the figure, are in TeX's points, `height` is in
+    inches.
     """
+    import matplotlib
     import matplotlib.pyplot as plt
 
+    style = matplotlib.rc_params_from_file(STYLE, use_default_template=False)
+    scale = points(fontsize) / 10
+    plt.rcParams.update({name: max(style[name] * scale, SMALLEST) for name in TEXT})
     fig, axes = plt.subplots(rows, columns, figsize=(inches(width), height), squeeze=False)
     return fig, list(axes.flat)
 
 
 def inches(width: str | float) -> float:
     """A width in TeX's points, say "441.0pt", in inches."""
-    return float(str(width).removesuffix("pt")) / POINTS_PER_INCH
+    return points(width) / POINTS_PER_INCH
+
+
+def points(length: str | float) -> float:
+    """A length as TeX writes it, say "441.0pt", as a number."""
+    return float(str(length).removesuffix("pt"))
 
 
 def _colours(n: int) -> list[str]:

@@ -96,24 +96,23 @@ def draw(tmp_path, monkeypatch):
 
     images = np.arange(32.0).reshape(2, 4, 4)
 
-    def drawn(name: str):
+    def drawn(name: str, fontsize: str = "10"):
+        size = {"width": WIDTH, "fontsize": fontsize}
         command = {
             "performance": lambda: figures.performance(
-                SCORES, CURVE, CONFUSION, CLASSES, best="SVM", width=WIDTH
+                SCORES, CURVE, CONFUSION, CLASSES, best="SVM", **size
             ),
-            "behaviour": lambda: figures.behaviour(SCORES, IMPORTANCES, CONFIDENCE, width=WIDTH),
-            "ablation": lambda: figures.ablation(
-                PENALTIES, ARCHITECTURES, TUNED, SPREADS, width=WIDTH
-            ),
+            "behaviour": lambda: figures.behaviour(SCORES, IMPORTANCES, CONFIDENCE, **size),
+            "ablation": lambda: figures.ablation(PENALTIES, ARCHITECTURES, TUNED, SPREADS, **size),
             "interpretation": lambda: figures.interpretation(
                 CALIBRATIONS,
                 RANKINGS,
                 ROLES,
                 {"forest, impurity": images[0], "forest, permuted": images[1]},
-                width=WIDTH,
+                **size,
             ),
             "mistakes": lambda: figures.mistakes(
-                images, np.array([0, 2]), np.array([1, 0]), CLASSES, width=WIDTH
+                images, np.array([0, 2]), np.array([1, 0]), CLASSES, **size
             ),
         }[name]()
         return kept[-1], command, tmp_path / f"figures/{name}.pdf"
@@ -174,6 +173,13 @@ def _hidden_tick(fig, text, renderer) -> bool:
                 if text in (tick.label1, tick.label2):
                     return not min(low, high) <= tick.get_loc() <= max(low, high)
     return False
+
+
+@pytest.mark.parametrize(("fontsize", "sizes"), [("9", {7.2, 7}), ("10.95", {8.76, 7.665})])
+def test_letters_follow_the_papers_and_none_is_below_seven_points(draw, fontsize, sizes):
+    fig, _, _ = draw("performance", fontsize=fontsize)
+    found = {t.get_size() for t in fig.findobj(Text) if t.get_text().strip()}
+    assert sorted(found) == pytest.approx(sorted(sizes))
 
 
 def test_panels_are_lettered_and_named(draw):
@@ -268,7 +274,7 @@ def test_no_mistakes_are_no_figure():
 @pytest.mark.parametrize("name", NAMES)
 def test_command_includes_the_file_with_a_text_from_the_data(draw, name):
     _, command, pdf = draw(name)
-    included = re.fullmatch(r"\\includegraphics\[alt=\{(.*)\}\]\{(.*)\}", command)
+    included = re.fullmatch(r"\\includegraphics\[alt=\{(.*)\},\]\{(.*)\}", command)
     assert included
     alt, path = included.groups()
     assert path == f"figures/{name}.pdf"
