@@ -295,7 +295,7 @@ class _Flattener:
         text = re.sub(HOLE.format(r"(\d+)"), self._fill, text)
         text = re.sub(f"\n\n({EMPTY}\n)+\n", "\n\n", text).replace(f"{EMPTY}\n", "")
         if "fvextra" not in self.packages and not re.search(r"[\\{]B?Verb", text):
-            text = re.sub(r"\\usepackage\{fancyvrb\}\n|\\fvset\{.*\}\n", "", text)
+            text = re.sub(r"\n\\usepackage\{fancyvrb\}\n\\fvset\{.*\}\n", "", text)
         return text.replace(PACKAGES, self._packages(text)).rstrip("\n") + "\n"
 
     def scan(self, source: Source) -> str:
