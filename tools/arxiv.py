@@ -27,8 +27,10 @@ PROGRAMS = (
     "latexmk pdflatex bibtex kpsewhich perl sh env mktexpk mktextfm mktexmf cat rm sed".split()
 )
 ANCILLARY = ("pycode/*.py", "pycode/*.mplstyle", "results.json", "requirements.txt")
+# Commands that name a file in their last argument.
 LOADS = (
-    r"(\\(?:includegraphics|VerbatimInput|lstinputlisting|verbatiminput)\*?\s*(?:\[[^][]*\])?\s*)"
+    r"(\\(?:includegraphics|includepdf|VerbatimInput|lstinputlisting|verbatiminput)\*?\s*"
+    r"(?:<[^<>]*>)?(?:\[[^][]*\])*(?:\s|%.*\n)*)"
 )
 MEGAPIXELS = 34  # of one image; arXiv warns of more
 MEGABYTES = 50  # of all files, before they are packed
@@ -89,32 +91,31 @@ class Bundle:
 def write(main: Path, folder: Path) -> None:
     """Nothing; writes the flattened paper and all that it uses into an empty `folder`."""
     text = flatten(main)
-    text = re.sub(r"\\graphicspath\{(?:\{[^{}]*\})*\}\n?", "", text)
+    places = [main.parent]
+    if given := re.search(r"\\graphicspath\{((?:\{[^{}]*\})*)\}\n?", text):
+        places += [main.parent / place for place in re.findall(r"\{(.*?)\}", given[1])]
+        text = text.replace(given[0], "")
     names: dict[Path, str] = {}
 
     def renamed(match: re.Match[str]) -> str:
-        path = _found(main.parent, match[2])
+        path = _found(places, match[2])
         if path is None:
             return match[0]
         name = re.sub(r"[^\w.+-]", "-", path.name, flags=re.ASCII).lstrip(".-")
-        while name in names.values() and names.get(path) != name:
+        taken = {known.lower() for other, known in names.items() if other != path}
+        while name.lower() in taken:
             name = f"{path.parent.name}-{name}"
         names.setdefault(path, name)
         return f"{match[1]}{{{names[path]}}}"
 
     text = re.sub(LOADS + r"\{([^{}]+)\}", renamed, text)
+    flat = re.sub(r"(\\bibliography\{)([^{}]*)\}", _without_folders, text)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / main.name).write_text(text, encoding="utf-8")
+    (folder / main.name).write_text(flat, encoding="utf-8")
     for path, name in names.items():
         shutil.copyfile(path, folder / name)
-    for name in re.findall(r"\\bibliography\{([^{}]*)\}", text):
-        for part in name.split(","):
-            source = main.with_name(part.strip() + ".bib")
-            shutil.copyfile(source, folder / source.name)
-        bbl = main.with_suffix(".bbl")
-        shutil.copyfile(bbl, folder / bbl.name)
-    for path in _local_styles(main):
+    for path in [*_bibliography(main, text), *_local_files(main, names)]:
         shutil.copyfile(path, folder / path.name)
     for pattern in ANCILLARY:
         for path in sorted(main.parent.glob(pattern)):
@@ -123,26 +124,41 @@ def write(main: Path, folder: Path) -> None:
             shutil.copyfile(path, target)
 
 
-def _found(folder: Path, name: str) -> Path | None:
-    for suffix in ("", ".pdf", ".png", ".jpg", ".jpeg"):
-        for place in (folder, folder / "figures"):
-            if (path := place / f"{name}{suffix}").is_file():
+def _found(places: list[Path], name: str) -> Path | None:
+    endings = [".pdf", ".png", ".jpg", ".jpeg"]
+    for ending in ["", *endings, *(ending.upper() for ending in endings)]:
+        for place in places:
+            if (path := place / f"{name}{ending}").is_file():
                 return path
     return None
 
 
-def _local_styles(main: Path) -> list[Path]:
-    """The paper's own classes and styles, as LaTeX and BibTeX have read them."""
-    read = _text(main.with_suffix(".fls")).splitlines()
-    names = {line.removeprefix("INPUT ") for line in read if line.startswith("INPUT ")}
-    names |= set(
-        re.findall(r"^The style file: (.*)$", _text(main.with_suffix(".blg")), re.MULTILINE)
-    )
-    paths = {
-        main.parent / name for name in names if name.endswith((".sty", ".cls", ".bst", ".clo"))
-    }
+def _without_folders(match: re.Match[str]) -> str:
+    names = [Path(name.strip()).name.removesuffix(".bib") for name in match[2].split(",")]
+    return f"{match[1]}{','.join(names)}}}"
+
+
+def _bibliography(main: Path, text: str) -> list[Path]:
+    """The references that a document reads, and what BibTeX has made of them."""
+    names = [
+        n.strip() for part in re.findall(r"\\bibliography\{(.*?)\}", text) for n in part.split(",")
+    ]
+    paths = [main.parent / f"{name.removesuffix('.bib')}.bib" for name in names]
+    paths += [main.with_suffix(".bbl")] * bool(names)
+    return [path for path in paths if path.is_file()]
+
+
+def _local_files(main: Path, known: dict[Path, str]) -> list[Path]:
+    """What else LaTeX and BibTeX have read beside the paper: classes, styles, data."""
+    lines = _text(main.with_suffix(".fls")).splitlines()
+    names = [line.removeprefix("INPUT ") for line in lines if line.startswith("INPUT ")]
+    names += re.findall(r"^The style file: (.*)$", _text(main.with_suffix(".blg")), re.MULTILINE)
+    paths = {main.parent / name for name in names} - known.keys()
+    ours = {main, main.with_suffix(".bbl"), main.with_name("results.tex"), main.with_suffix(".pdf")}
     return sorted(
-        path for path in paths if path.is_file() and main.parent in path.resolve().parents
+        path
+        for path in paths - ours
+        if path.parent == main.parent and path.suffix not in MADE | {".tex"} and path.is_file()
     )
 
 

@@ -25,7 +25,9 @@ PRINTS = {"printpythontex": "stdout", "stdoutpythontex": "stdout", "stderrpython
 # Its settings, which say nothing once it is gone.
 SETTINGS = {"setpythontexcontext", "restartpythontexsession", "setpythontexworkingdir"}
 SETTINGS |= {"setpythontexoutputdir", "setpythontexpyglexer", "setpythontexpygopt"}
-SETTINGS |= {"setpythontexautoprint", "setpythontexautostdout", "setpygmentspygopt"}
+SETTINGS |= {"setpygmentspygopt"}
+REFUSED = {"makepythontexfamily", "inputpygments", "subfile", "import", "subimport"}
+REFUSED |= {"MakeShortVerb", "lstMakeShortInline"}
 VERBATIM = {"verbatim", "verbatim*", "Verbatim", "BVerbatim", "LVerbatim", "lstlisting", "minted"}
 VERBATIM |= {"filecontents", "filecontents*"}
 DEFINITIONS = {"newcommand", "renewcommand", "providecommand", "DeclareRobustCommand", "def"}
@@ -52,6 +54,9 @@ LISTINGS = r"""\usepackage{listings}
 # Marks in the text: a place for output, an empty one, the packages' place.
 HOLE, EMPTY, PACKAGES = "\ue000{}\ue001", "\ue002", "\ue003"
 
+UNSET = r"""the last build has no output for this: run latexmk, or, if LaTeX never sets it, delete
+it or put it between \iffalse and \fi""".replace("\n", " ")
+
 Key = tuple[str, ...]  # family, session, kind and code of a block or command
 
 
@@ -65,7 +70,6 @@ class Instance:
 
     name: str
     key: Key
-    restart: str  # what \restartpythontexsession divides a session into
     file: str  # nothing for the main file
     line: int
 
@@ -115,7 +119,7 @@ class Record:
         for about, code in zip(parts[::2], parts[1::2], strict=True):
             family, session, restart, number, kind, *_, file, line = about.split("#")
             name, key = f"{family}@{session}@{restart}@{number}", _key(family, session, kind, code)
-            self.instances.append(Instance(name, key, restart, file, int(line)))
+            self.instances.append(Instance(name, key, file, int(line)))
         macros = _text(self.folder / f"{job}.pytxmcr")
         value = r"\\pytx@SVMCR\{pytx@MCR@(.*?)\}\n(.*?)\\endpytx@SVMCR\n"
         self.values = dict(re.findall(value, macros, re.DOTALL))
@@ -197,7 +201,7 @@ class Source:
         if match[1] != "{":
             return match[1]
         start, depth = self.pos, 1
-        for token in re.compile(r"\\.|[{}]", re.DOTALL).finditer(self.text, start):
+        for token in re.compile(r"\\(?s:.)|%.*|[{}]").finditer(self.text, start):
             depth += {"{": 1, "}": -1}.get(token[0], 0)
             if not depth:
                 self.pos = token.end()
@@ -227,6 +231,14 @@ class Source:
     def rest_of_line(self) -> str:
         """What is left of the line."""
         return self.text[self.pos :].partition("\n")[0]
+
+    def put(self, text: str) -> None:
+        """Nothing; adds what stands for the command that has been read."""
+        self.out += _fitted(self.out[-40:], text, self.text[self.pos : self.pos + 1])
+
+    def copy(self, start: int) -> None:
+        """Nothing; adds what has been read since `start` as it is."""
+        self.out += self.text[start : self.pos]
 
     def drop(self) -> None:
         """Nothing; forgets the line that has been read, if nothing else stands on it."""
@@ -259,7 +271,9 @@ class _Flattener:
         self.macros = dict[str, Macro]()
         self.options = {"": ""}  # of fancyvrb, by family
         self.look = ""  # and for all its code
-        self.lines: dict[Key, int] = defaultdict(int)  # of code set so far, by session
+        self.saved = dict[str, Occurrence]()
+        self.verbatim = set(VERBATIM)
+        self.autoprint = True
         self.packages = set[str]()
         self.ended = False
         families = {i.key[0].removesuffix("con") for i in self.record.instances}
@@ -272,12 +286,21 @@ class _Flattener:
             **dict.fromkeys(DEFINITIONS, self._definition),
             **dict.fromkeys(ENVIRONMENTS, self._environment_definition),
             **dict.fromkeys(SETTINGS, self._setting),
+            **dict.fromkeys(REFUSED, self._refuse),
             **dict.fromkeys(self.commands, self._command),
             **dict.fromkeys(PRINTS, self._print),
             **dict.fromkeys(("verb", "Verb", "lstinline"), self._verb),
             **dict.fromkeys(("input", "include"), self._input),
             **dict.fromkeys(("usepackage", "RequirePackage"), self._usepackage),
             **dict.fromkeys(("setpythontexfv", "setpygmentsfv"), self._options),
+            **dict.fromkeys(("setpythontexautoprint", "setpythontexautostdout"), self._autoprint),
+            **dict.fromkeys(("url", "nolinkurl", "path", "href"), self._url),
+            **dict.fromkeys(("lstnewenvironment", "DefineVerbatimEnvironment"), self._verbatim),
+            "let": self._let,
+            "endinput": self._endinput,
+            "saveprintpythontex": self._save,
+            "useprintpythontex": self._print,
+            "pythontexcustomc": self._setting,
             "fvset": self._fvset,
             "begin": self._begin,
             "end": self._end,
@@ -305,6 +328,7 @@ class _Flattener:
             if self.token == "%":
                 source.drop_comment()
             elif name in self.macros:
+                source.pos -= self.token.endswith("*")
                 self._macro(source, name)
             elif name in self.handlers:
                 self.name = name
@@ -319,17 +343,20 @@ class _Flattener:
         start = source.pos - len(self.token)
         match = source.take(r"\{([^{}]*)\}")
         name = match[1] if match else ""
-        if name in VERBATIM:
+        if name in self.verbatim:
             self.packages.add("upquote")
             source.environment(name)
-            source.out += source.text[start : source.pos]
+            source.copy(start)
         elif name in {"comment", "pythontexcustomcode"}:
             source.environment(name)
             source.drop()
         elif name in self.blocks or name == "pygments":
-            source.out += self._block(name, source)
+            shown = self._block(name, source)
+            source.out += shown
+            if not shown:
+                source.drop()
         else:
-            source.out += source.text[start : source.pos]
+            source.copy(start)
 
     def _end(self, source: Source) -> None:
         source.out += self.token
@@ -352,6 +379,8 @@ class _Flattener:
             return self._listing(code, key, options)
         if key[2] == "console":
             return self._hole(occurrence, "value", lambda shown: self._listing(shown, key, options))
+        if key[2] == "code" and not self.autoprint:
+            return ""
         return self._hole(occurrence, "stdout", _lines)
 
     def _command(self, source: Source) -> None:
@@ -368,13 +397,15 @@ class _Flattener:
             source.out += self._hole(occurrence, "value", lambda v: self._inline_code(v, family))
         elif kind == "i":
             source.out += self._hole(occurrence, "value", str)
-        else:
+        elif kind == "s" or self.autoprint:
             source.out += self._hole(occurrence, "stdout", _inline)
 
     def _print(self, source: Source) -> None:
-        what = PRINTS[self.name]
+        what, printed = PRINTS.get(self.name, "stdout"), self.printed
         form, options = source.optional(), source.optional() or ""
-        if not self.printed:
+        if self.name == "useprintpythontex":
+            printed = self.saved.get(source.argument())
+        if not printed:
             raise source.error("nothing has been run before that could be printed")
         if form in {"verb", "verbatim"}:
             self.packages |= {"fvextra", "upquote"}
@@ -383,14 +414,19 @@ class _Flattener:
         else:
             source.take(r"[ \t]*")
             render = _inline
-        source.out += self._hole(self.printed, what, render)
+        source.out += self._hole(printed, what, render)
+
+    def _save(self, source: Source) -> None:
+        if self.printed:
+            self.saved[source.argument()] = self.printed
+        source.drop()
 
     def _verb(self, source: Source) -> None:
         start = source.pos - len(self.token)
         self.packages.add("upquote")
         source.optional()
         source.code()
-        source.out += source.text[start : source.pos]
+        source.copy(start)
 
     def _pygment(self, source: Source) -> None:
         family = f"PYG{source.argument()}"
@@ -404,17 +440,13 @@ class _Flattener:
 
     def _listing(self, code: str, key: Key, options: str) -> str:
         """Code as listings sets it if it can, otherwise as fancyvrb does."""
-        family, session, kind, _ = key
-        restart = next((i.restart for i in self.record.instances if i.key == key), "")
-        before = self.lines[family, session, restart]
-        self.lines[family, session, restart] += code.rstrip("\n").count("\n") + 1
+        family, _, kind, _ = key
         python = kind != "console" and not family.startswith("PYG")
         if python and code.isascii() and not options and not self.options.get(family):
             self.packages |= {"listings", "xcolor"}
             return _environment("lstlisting", "", code)
         self.packages |= {"fvextra", "upquote"}
-        first = f"firstnumber={before + 1}" if "numbers" in options and before else ""
-        options = _joined(self.options[""], self.options.get(family, ""), first, options)
+        options = _joined(self.options[""], self.options.get(family, ""), options)
         return _environment("Verbatim", options, code)
 
     # Which output belongs where
@@ -441,18 +473,17 @@ class _Flattener:
 
     def _pairs(self, places: list[Occurrence], instances: list[Instance]) -> Iterator[Instance]:
         """An instance for each place; LaTeX may set one several times, in captions, say."""
-        if len(places) == len(instances):
-            yield from instances
-            return
+        # While amsmath and tabularx measure they set a block several times, under one name.
+        instances = list({instance.name: instance for instance in instances}.values())
+        alike = len({self._outputs(instance) for instance in instances}) == 1
         for (file, last), group in groupby(places, key=lambda place: (place.file, place.last)):
             paragraph = list(group)
-            fits = [i for i in instances if i.file == file and paragraph[0].line <= i.line <= last]
-            if len({self._outputs(i) for i in instances}) == 1:
+            first = paragraph[0].line
+            fits = [i for i in instances if i.file == file and first <= i.line <= last]
+            if alike:
                 fits = instances
             if not fits:
-                raise self._error(
-                    paragraph[0], "the last build has no output for this: run latexmk"
-                )
+                raise self._error(paragraph[0], UNSET)
             if len({self._outputs(i) for i in fits}) == 1:
                 yield from fits[:1] * len(paragraph)
             elif len(fits) == len(paragraph):
@@ -471,23 +502,21 @@ class _Flattener:
         assert place.instance
         output = self.record.output(place.instance, what)
         if output is None and what == "value":
-            raise self._error(place, "the last build has no output for this: run latexmk")
+            raise self._error(place, UNSET)
         before, after = match.string[: match.start()][-40:], match.string[match.end() :][:1]
         if not output and before.endswith("\n") and after == "\n":
             return EMPTY
         shown = render(output) if output else ""
-        if after.isspace():
-            shown = shown.rstrip(" ")
-        # TeX has read the commands on both sides before it reads this, but not in plain text.
-        if re.search(r"\\[A-Za-z@]+\Z", before) and shown[:1].isalpha():
-            shown = " " + shown
-        elif re.search(r"\\(\\|[A-Za-z@]+)\s*\Z", before) and shown[:1] in {"[", "*"}:
-            shown = "{}" + shown
-        if re.search(r"\\[A-Za-z@]+\Z", shown) and after.isalpha():
-            shown += "{}"
-        if re.search(r"(?<!\\)%[^\n]*\Z", shown) and after != "\n":
-            shown += "\n"
-        return shown
+        if render in {str, _inline, _lines}:  # TeX, in which there may be more to replace
+            printed = Source(
+                shown.lstrip(" \t"), place.file or self.main.name, place.line, fixed=True
+            )
+            known = len(self.holes)
+            self.ended = False
+            shown = self.scan(printed)
+            if len(self.holes) > known:
+                raise self._error(place, "this prints what PythonTeX would have to run")
+        return _fitted(before, shown, after)
 
     # Results and claims
 
@@ -498,7 +527,7 @@ class _Flattener:
         return self.record.results[key]
 
     def _result(self, source: Source) -> None:
-        source.out += self._values(source)[0]
+        source.put(self._values(source)[0])
 
     def _interval(self, source: Source) -> None:
         value, low, high = self._values(source)
@@ -508,11 +537,13 @@ class _Flattener:
         source.argument()
         claimed = source.argument()
         first = source.line_of(source.pos - len(claimed) - 1)
-        source.out += self.scan(Source(claimed, source.file, first, fixed=source.fixed))
+        source.put(self.scan(Source(claimed, source.file, first, fixed=source.fixed)))
 
     # Commands of the author's
 
     def _is_live(self, body: str) -> bool:
+        if re.search(r"\\includegraphics[^{}]*\{[^{}]*#\d", body):
+            return True  # so that the file's name is known
         return any(n in self.live or n in self.macros for n in re.findall(r"\\([A-Za-z@]+)", body))
 
     def _definition(self, source: Source) -> None:
@@ -565,8 +596,13 @@ class _Flattener:
             arguments.append(macro.default if given is None else given)
         while len(arguments) < macro.n:
             arguments.append(source.argument())
-        body = re.sub(r"(?<!#)#(\d)", lambda match: arguments[int(match[1]) - 1], macro.body)
-        source.out += self.scan(Source(body, source.file, source.line, fixed=True))
+
+        def argument(match: re.Match[str]) -> str:
+            given = arguments[int(match[2]) - 1]
+            return match[1] + " " * (bool(match[1]) and given[:1].isalpha()) + given
+
+        body = re.sub(r"(\\[A-Za-z@]+|)(?<!#)#(\d)", argument, macro.body)
+        source.put(self.scan(Source(body, source.file, source.line, fixed=True)))
         if not macro.n and not source.take(r"\{\}"):
             source.take(r"[ \t]*")
             if re.match(r"\n(?![ \t]*\n)", source.text[source.pos :]):
@@ -599,11 +635,13 @@ class _Flattener:
 
     def _usepackage(self, source: Source) -> None:
         start = source.pos - len(self.token)
-        source.optional()
+        options = source.optional() or ""
         names = [name.strip() for name in source.argument().split(",")]
         if "pythontex" not in names:
-            source.out += source.text[start : source.pos]
+            source.copy(start)
             return
+        if re.search(r"auto(print|stdout)\s*=\s*false", options):
+            self.autoprint = False
         others = ",".join(name for name in names if name != "pythontex")
         source.out += f"\\usepackage{{{others}}}\n" * bool(others) + PACKAGES
         self.packages.add("xcolor")
@@ -622,6 +660,8 @@ class _Flattener:
             given = dict(re.findall(r"(\w+)\s*=\s*([^,]+)", given))
             look = LISTINGS.replace("SIZE", given.get("fontsize", "").strip())
             lines.append(look.replace("MARGIN", given.get("xleftmargin", "0pt").strip()))
+        if r"\begin{listing}" in text:
+            lines.append("\\usepackage{newfloat}\n\\DeclareFloatingEnvironment{listing}")
         return "\n".join(lines)
 
     def _options(self, source: Source) -> None:
@@ -633,19 +673,62 @@ class _Flattener:
     def _fvset(self, source: Source) -> None:
         start = source.pos - len(self.token)
         self.look = source.argument()
-        source.out += source.text[start : source.pos]
+        source.copy(start)
 
     def _setting(self, source: Source) -> None:
         source.optional()
         source.argument()
+        if self.name == "pythontexcustomc":
+            source.code()
         source.drop()
 
     def _iffalse(self, source: Source) -> None:
         depth = 1
-        while depth and source.pos < len(source.text):
-            token = source.take(r"(?:[^\\]|\\(?!if|fi))*(?:\\(if|fi))?")
-            depth += {"if": 1, "fi": -1}.get(token[1] if token else "", 0)
+        tokens = re.compile(r"%.*|\\(if[A-Za-z@]*|else|fi)(?![A-Za-z@])|\\(?s:.)")
+        for token in tokens.finditer(source.text, source.pos):
+            name = token[1] or ""
+            # \iff is a symbol, and \ifthenelse{ and the like have no \fi.
+            if name.startswith("if") and name != "iff" and source.text[token.end()] != "{":
+                depth += 1
+            depth -= name == "fi"
+            if depth == 0 or (depth == 1 and name == "else"):
+                source.pos = token.end()
+                source.out += r"\iftrue" * bool(depth)
+                break
         source.drop()
+
+    def _endinput(self, source: Source) -> None:
+        source.text = source.text[: source.pos + len(source.rest_of_line())]
+
+    def _url(self, source: Source) -> None:
+        start = source.pos - len(self.token)
+        source.optional()
+        source.take(r"\s*")
+        source.code()
+        source.copy(start)
+
+    def _verbatim(self, source: Source) -> None:
+        source.out += self.token
+        if name := source.take(r"\s*\{(.*?)\}"):
+            self.verbatim.add(name[1])
+            source.out += name[0]
+
+    def _let(self, source: Source) -> None:
+        match = source.take(r"\s*\\([A-Za-z@]+)\s*=?\s*\\([A-Za-z@]+)")
+        if match and match[2] in self.live:
+            raise source.error(f"another name for \\{match[2]} cannot be followed")
+        if match and match[2] in self.macros:
+            self.macros[match[1]] = self.macros[match[2]]
+            source.drop()
+        else:
+            source.out += self.token + (match[0] if match else "")
+
+    def _autoprint(self, source: Source) -> None:
+        self.autoprint = source.argument().strip() != "false"
+        source.drop()
+
+    def _refuse(self, source: Source) -> None:
+        raise source.error(f"{self.token} cannot be followed: write it in another way")
 
 
 def _key(family: str, session: str | None, kind: str, code: str) -> Key:
@@ -660,6 +743,23 @@ def _plain(shown: str) -> str:
     while (plain := re.sub(r"\\PYG\{[^{}]*\}\{([^{}]*)\}", r"\1", shown)) != shown:
         shown = plain
     return re.sub("\ue010(..)\ue011", lambda match: PYGMENTS[match[1]], shown)
+
+
+def _fitted(before: str, text: str, after: str) -> str:
+    """TeX code so that it does not run into its neighbours, which it had not met as text."""
+    if after.isspace():
+        text = text.rstrip(" ")
+    comment = re.search(r"(?<!\\)(?:\\\\)*(%\s*)\Z", text)
+    if comment and after != "\n":
+        text = text[: comment.start(1)]
+        text += "%\n" * (after.isspace() and not text.endswith("\n"))
+    if re.search(r"\\[A-Za-z@]+\Z", before) and text[:1].isalpha():
+        text = " " + text
+    elif re.search(r"\\(\\|[A-Za-z@]+)\s*\Z", before) and text[:1] in {"[", "*"}:
+        text = "{}" + text
+    if re.search(r"\\[A-Za-z@]+\Z", text) and after.isalpha():
+        text += "{}"
+    return text
 
 
 def _inline(shown: str) -> str:
@@ -683,7 +783,10 @@ def _joined(*options: str) -> str:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        return path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise FlattenError(f"{path.name}: byte {error.start} is no UTF-8") from error
 
 
 if __name__ == "__main__":
