@@ -275,7 +275,7 @@ class _Flattener:
         self.verbatim = set(VERBATIM)
         self.autoprint = True
         self.packages = set[str]()
-        self.ended = False
+        self.begun = self.ended = False
         families = {i.key[0].removesuffix("con") for i in self.record.instances}
         families = FAMILIES | {family for family in families if family.isalpha()}
         both = families | {f"{family}con" for family in families}
@@ -356,6 +356,7 @@ class _Flattener:
             if not shown:
                 source.drop()
         else:
+            self.begun |= name == "document"
             source.copy(start)
 
     def _end(self, source: Source) -> None:
@@ -409,8 +410,14 @@ class _Flattener:
             raise source.error("nothing has been run before that could be printed")
         if form in {"verb", "verbatim"}:
             self.packages |= {"fvextra", "upquote"}
-            name = "BVerbatim" if form == "verb" else "Verbatim"
-            render = lambda shown: _environment(name, options, shown)  # noqa: E731
+            block = "BVerbatim" if form == "verb" else "Verbatim"
+            # Nothing may stand behind the end of such an environment.
+            end = "\n" * bool(source.rest_of_line().strip())
+
+            def render(shown: str) -> str:
+                if form == "verb" and shown.count("\n") < 2 and not options:
+                    return self._inline_code(shown.rstrip("\n"), "")
+                return _environment(block, options, shown) + end
         else:
             source.take(r"[ \t]*")
             render = _inline
@@ -434,7 +441,7 @@ class _Flattener:
 
     def _inline_code(self, code: str, family: str) -> str:
         self.packages |= {"fvextra", "upquote"}
-        options = _joined(self.options[""], self.options.get(family, ""))
+        options = _joined(*{self.options[""]: 0, self.options.get(family, ""): 0})
         mark = next(c for c in "|!+/=;:@\"'" if c not in code)
         return rf"\Verb{f'[{options}]' if options else ''}{mark}{code}{mark}"
 
@@ -453,6 +460,8 @@ class _Flattener:
 
     def _occurrence(self, key: Key, source: Source, last: int) -> Occurrence:
         file = "" if source.file == self.main.name else source.file
+        if not self.begun:  # title and authors are set later, in an order of the class's
+            last = source.line
         self.printed = Occurrence(key, file, source.line, last)
         self.occurrences.append(self.printed)
         return self.printed
@@ -516,7 +525,7 @@ class _Flattener:
             shown = self.scan(printed)
             if len(self.holes) > known:
                 raise self._error(place, "this prints what PythonTeX would have to run")
-        return _fitted(before, shown, after)
+        return _fitted(before, shown, after, lines=render is _lines)
 
     # Results and claims
 
@@ -621,8 +630,11 @@ class _Flattener:
             source.out += self._venue(source)
         else:
             name_in_record = file.relative_to(self.main.parent).as_posix()
-            inner = self.scan(Source(_text(file).rstrip("\n"), name_in_record))
-            source.out += f"\\clearpage\n{inner}\n\\clearpage" if name == "include" else inner
+            part = Source(_text(file).rstrip("\n"), name_in_record)
+            inner = self.scan(part)
+            # The end of its last line is a space, unless that ends in a comment or \endinput.
+            inner += " " * (not inner.endswith("%") and part.text[-9:] != r"\endinput")
+            source.put(f"\\clearpage\n{inner}\n\\clearpage" if name == "include" else inner)
 
     def _venue(self, source: Source) -> str:
         r"""What \input{pycode/macros} reads of the class's own, and a place for packages."""
@@ -745,14 +757,13 @@ def _plain(shown: str) -> str:
     return re.sub("\ue010(..)\ue011", lambda match: PYGMENTS[match[1]], shown)
 
 
-def _fitted(before: str, text: str, after: str) -> str:
+def _fitted(before: str, text: str, after: str, *, lines: bool = False) -> str:
     """TeX code so that it does not run into its neighbours, which it had not met as text."""
     if after.isspace():
         text = text.rstrip(" ")
-    comment = re.search(r"(?<!\\)(?:\\\\)*(%\s*)\Z", text)
-    if comment and after != "\n":
+    # A comment at its end has done its work, unless the line that ends here is the document's.
+    if not lines and (comment := re.search(r"(?<!\\)(?:\\\\)*(%\s*)\Z", text)):
         text = text[: comment.start(1)]
-        text += "%\n" * (after.isspace() and not text.endswith("\n"))
     if re.search(r"\\[A-Za-z@]+\Z", before) and text[:1].isalpha():
         text = " " + text
     elif re.search(r"\\(\\|[A-Za-z@]+)\s*\Z", before) and text[:1] in {"[", "*"}:
