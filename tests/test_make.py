@@ -7,12 +7,18 @@ import pytest
 
 from conftest import ROOT, Paper, path_without
 
-PACKAGES = [line for line in (ROOT / "apt.txt").read_text().split("\n") if line and line[0] != "#"]
+
+def listed(name: str) -> list[str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [line for line in lines if line and line[0] != "#"]
+
+
+PACKAGES, TOOLS = listed("apt.txt"), listed("apt-tools.txt")
 
 
 @pytest.fixture
 def repository(unbuilt: Paper) -> Paper:
-    for name in ("Makefile", "apt.txt", "requirements.txt"):
+    for name in ("Makefile", "apt.txt", "apt-tools.txt", "requirements.txt"):
         shutil.copy2(ROOT / name, unbuilt.folder)
     return unbuilt
 
@@ -59,10 +65,37 @@ def test_on_another_system_it_says_so(repository: Paper, tmp_path: Path):
     assert build.code != 0
     assert "Missing: bibtex" in build.output
     assert "This is no Debian or Ubuntu: install what apt.txt lists" in build.output
+    assert (
+        "has here, or a full TeX Live, Python 3.11 or newer, Pygments and poppler.\n"
+        in build.output
+    )
 
 
-def test_one_file_lists_the_system_packages():
+def test_what_only_tools_and_tests_need_is_asked_for_by_these(repository: Paper, tmp_path: Path):
+    path = without_rights(tmp_path / "bin", "sudo", "latexmlc", "chromium")
+    paper = repository.run("make", "system", PATH=path)
+    assert (paper.code, paper.output) == (0, "")
+    for target in ("html", "test"):
+        planned = repository.run("make", "-n", target, PATH=path).output
+        assert "latexmlc latexdiff-vc chromium" in planned, target
+    tools = repository.run("make", "system-tools", PATH=path)
+    assert tools.code != 0
+    assert "Missing: latexmlc chromium\n" in tools.output
+    assert "administrator for: apt-get install " + " ".join(TOOLS) + "\n" in tools.output
+
+
+def test_tools_on_another_system(repository: Paper, tmp_path: Path):
+    path = path_without(tmp_path / "bin", "apt-get", "kpsewhich")
+    build = repository.run("make", "system-tools", "TEX_FILES=", PATH=path)
+    assert build.code != 0
+    assert "Missing: sfrm1000.pfb\n" in build.output
+    assert "install what apt-tools.txt lists under the names it has here.\n" in build.output
+
+
+def test_two_files_list_the_system_packages():
     assert sorted(set(PACKAGES)) == PACKAGES
+    assert sorted(set(TOOLS)) == TOOLS
+    assert not set(PACKAGES) & set(TOOLS)
     assert "apt.txt" in (ROOT / ".devcontainer/Dockerfile").read_text()
     assert "make" in (ROOT / ".github/workflows/paper.yml").read_text()
     for path in (".github/workflows/paper.yml", ".devcontainer/Dockerfile", "Makefile", ".ci/run"):
