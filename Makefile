@@ -8,12 +8,17 @@ TEX_FILES = pythontex.sty siunitx.sty cleveref.sty microtype.sty enumitem.sty ca
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: paper tools system test lint arxiv diff verify clean help
+# What `make html` and `make diff` call, and what the tests do.
+TOOL_COMMANDS = latexml latexmlpost latexdiff
+TEST_COMMANDS = chromium chromedriver dvipng faketime
+TEST_FILES = sfrm1000.pfb
+
+.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
 
-test: tools .venv/test ## install what is missing, then run every test
+test: tools system-test .venv/test ## install what is missing, then run every test
 	$(VENV) -m pytest
 
 lint: .venv/test ## check the paper's prose, and the Python code's format, style and types
@@ -25,11 +30,14 @@ lint: .venv/test ## check the paper's prose, and the Python code's format, style
 arxiv: paper ## the paper without Python, checked and packed: dist/arxiv.tar.gz
 	$(VENV) -m tools.arxiv
 
-diff: paper ## what has changed since a commit, numbers included: make diff OLD=<commit>
+diff: paper system-tools ## what has changed since a commit, numbers included: make diff OLD=<commit>
 	$(VENV) -m tools.diff "$(OLD)"
 
 verify: tools .venv/test ## build this commit anew, compare its results.json, and PDF=... if named
 	$(VENV) -m tools.verify $(if $(PDF),"$(PDF)")
+
+html: arxiv system-tools ## the paper as a web page: dist/html/index.html
+	$(VENV) -m tools.webpage
 
 clean: ## remove all that was made, but .venv
 	latexmk -C
@@ -37,20 +45,19 @@ clean: ## remove all that was made, but .venv
 
 tools: system .venv/paper ## install what is missing, build nothing
 
-# PythonTeX highlights code with the Pygments of the Python that its first line names.
-system:
-	@missing=$$( \
-	  for command in $(COMMANDS) $(PYTHON); do command -v $$command >/dev/null || echo $$command; done; \
-	  for file in $(TEX_FILES); do kpsewhich $$file >/dev/null 2>&1 || echo $$file; done; \
-	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv; \
-	  python=$$(sed -n '1s/^#! *//p' "$$(command -v pythontex || echo /dev/null)"); \
-	  $${python:-$(PYTHON)} -c 'import pygments' 2>/dev/null || echo python3-pygments); \
-	packages=$$(grep -v '^#' apt.txt); \
+comma = ,
+
+# The names of those commands $(1) and files $(2) of TeX that are not here.
+lacking = for command in $(1); do command -v $$command >/dev/null || echo $$command; done; \
+  for file in $(2); do kpsewhich $$file >/dev/null 2>&1 || echo $$file; done
+
+# Installs what $(1) lists if something is missing; elsewhere than on Debian, $(2) serves.
+install = packages=$$(grep -v '^\#' $(1)); \
 	if test -z "$$missing"; then exit; fi; \
 	echo "Missing:" $$missing; \
 	if ! command -v apt-get >/dev/null; then \
-	  echo "This is no Debian or Ubuntu: install what apt.txt lists under the names it has here,"; \
-	  echo "or a full TeX Live, Python 3.11 or newer, Pygments and poppler."; exit 1; \
+	  echo "This is no Debian or Ubuntu: install what $(1) lists under the names it has here$(2)."; \
+	  exit 1; \
 	elif test "$$(id -u)" = 0; then sudo=; \
 	elif command -v sudo >/dev/null; then sudo=sudo; \
 	else echo "Ask an administrator for: apt-get install" $$packages; exit 1; fi; \
@@ -58,6 +65,22 @@ system:
 	  $$sudo env DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y --no-install-recommends $$packages; } || \
 	{ echo "Could not install; ask an administrator for: apt-get install" $$packages; exit 1; }
+
+# PythonTeX highlights code with the Pygments of the Python that its first line names.
+system:
+	@missing=$$($(call lacking,$(COMMANDS) $(PYTHON),$(TEX_FILES)); \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv; \
+	  python=$$(sed -n '1s/^#! *//p' "$$(command -v pythontex || echo /dev/null)"); \
+	  $${python:-$(PYTHON)} -c 'import pygments' 2>/dev/null || echo python3-pygments); \
+	$(call install,apt.txt,$(comma) or a full TeX Live$(comma) Python 3.11 or newer$(comma) Pygments \
+	  and poppler)
+
+# One after the other, since one apt-get at a time may run.
+system-tools: | system
+	@missing=$$($(call lacking,$(TOOL_COMMANDS))); $(call install,apt-tools.txt)
+
+system-test: | system-tools
+	@missing=$$($(call lacking,$(TEST_COMMANDS),$(TEST_FILES))); $(call install,apt-test.txt)
 
 .venv/paper: requirements.txt | system
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -7,12 +7,18 @@ import pytest
 
 from conftest import ROOT, Paper, path_without
 
-PACKAGES = [line for line in (ROOT / "apt.txt").read_text().split("\n") if line and line[0] != "#"]
+
+def listed(name: str) -> list[str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [line for line in lines if line and line[0] != "#"]
+
+
+PACKAGES, TOOLS, TESTS = listed("apt.txt"), listed("apt-tools.txt"), listed("apt-test.txt")
 
 
 @pytest.fixture
 def repository(unbuilt: Paper) -> Paper:
-    for name in ("Makefile", "apt.txt", "requirements.txt"):
+    for name in ("Makefile", "requirements.txt", "apt.txt", "apt-tools.txt", "apt-test.txt"):
         shutil.copy2(ROOT / name, unbuilt.folder)
     return unbuilt
 
@@ -59,21 +65,47 @@ def test_on_another_system_it_says_so(repository: Paper, tmp_path: Path):
     assert build.code != 0
     assert "Missing: bibtex" in build.output
     assert "This is no Debian or Ubuntu: install what apt.txt lists" in build.output
+    assert (
+        "has here, or a full TeX Live, Python 3.11 or newer, Pygments and poppler.\n"
+        in build.output
+    )
 
 
-def test_one_file_lists_the_system_packages():
-    assert sorted(set(PACKAGES)) == PACKAGES
+@pytest.mark.parametrize(
+    ("target", "missing", "packages"),
+    [("system-tools", "latexml", TOOLS), ("system-test", "chromium", TESTS)],
+)
+def test_what_only_tools_or_tests_need_is_asked_for_by_these(
+    repository: Paper, tmp_path: Path, target: str, missing: str, packages: list[str]
+):
+    path = without_rights(tmp_path / "bin", "sudo", missing)
+    paper = repository.run("make", "system", PATH=path)
+    assert (paper.code, paper.output) == (0, "")
+    tools = repository.run("make", target, PATH=path)
+    assert tools.code != 0
+    assert f"Missing: {missing}\n" in tools.output
+    assert "administrator for: apt-get install " + " ".join(packages) + "\n" in tools.output
+
+
+@pytest.mark.parametrize(
+    ("target", "packages"),
+    [("html", "apt-tools.txt"), ("diff", "apt-tools.txt"), ("test", "apt-test.txt")],
+)
+def test_targets_ask_for_their_packages(repository: Paper, target: str, packages: str):
+    assert packages in repository.run("make", "-n", target).output
+
+
+def test_fonts_of_the_tests_on_another_system(repository: Paper, tmp_path: Path):
+    path = path_without(tmp_path / "bin", "apt-get", "kpsewhich")
+    build = repository.run("make", "system-test", "TEX_FILES=", PATH=path)
+    assert build.code != 0
+    assert "Missing: sfrm1000.pfb\n" in build.output
+    assert "install what apt-test.txt lists under the names it has here.\n" in build.output
+
+
+def test_three_files_list_the_system_packages():
+    for packages in (PACKAGES, TOOLS, TESTS):
+        assert sorted(set(packages)) == packages
+    assert len({*PACKAGES, *TOOLS, *TESTS}) == len(PACKAGES) + len(TOOLS) + len(TESTS)
     assert "apt.txt" in (ROOT / ".devcontainer/Dockerfile").read_text()
     assert "make" in (ROOT / ".github/workflows/paper.yml").read_text()
-    for path in (".github/workflows/paper.yml", ".devcontainer/Dockerfile", "Makefile", ".ci/run"):
-        assert "texlive-" not in (ROOT / path).read_text(), path
-
-
-def test_pins_lie_in_the_ranges_and_are_exact():
-    pins = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-test.txt").read_text()
-    for line in pins.splitlines():
-        assert line.startswith("#") or "==" in line, line
-    named = (ROOT / "pyproject.toml").read_text()
-    for package in ("scikit-learn", "numpy", "scipy", "matplotlib", "seaborn", "fonttools"):
-        assert f'"{package}>=' in named
-        assert f"\n{package}==" in pins
