@@ -149,7 +149,7 @@ def test_it_is_quiet_fits_and_needs_no_network(seen: Seen) -> None:
 
 def test_figures_are_shown_with_their_alternative_text(seen: Seen, flattened: Path) -> None:
     source = flattened.read_text(encoding="utf-8")
-    included = re.findall(r"includegraphics\[alt=\{(.*?)\}\]\{(.*?)\.pdf\}", source)
+    included = re.findall(r"includegraphics\[alt=\{(.*?)\},?\]\{(.*?)\.pdf\}", source)
     assert len(included) >= 5
     alt = {f"{name}.svg": text.replace(r"\%", "%") for text, name in included}
     assert {src: text for src, _, text in seen.images} == alt
@@ -213,7 +213,7 @@ def test_captions_and_references_are_all_there(
     assert len(parsed.captions) == len(re.findall(r"\\caption\{", source))
     labels = [caption.split(":")[0] for caption in parsed.captions]
     for kind in ("Table", "Figure"):
-        count = len(re.findall(rf"\\begin\{{{kind.lower()}\}}", source))
+        count = len(re.findall(rf"\\begin\{{{kind.lower()}\*?\}}", source))
         assert [name for name in labels if name.startswith(kind)] == [
             f"{kind} {number}" for number in range(1, count + 1)
         ]
