@@ -15,6 +15,7 @@ LINE = r"\documentclass[10pt,a4paper]{article}"
 VENUES = {
     "article": (LINE, "IEEEtranN", "Abstract We compare"),
     "IEEEtran": (r"\documentclass[10pt,a4paper]{IEEEtran}", "IEEEtranN", "Index Terms"),
+    "conference": (r"\documentclass[conference]{IEEEtran}", "IEEEtranN", "Index Terms"),
     "acmart": (r"\documentclass[sigconf]{acmart}", "ACM-Reference-Format", "KEYWORDS"),
     "elsarticle": (
         r"\documentclass[10pt,a4paper]{elsarticle}",
@@ -32,6 +33,7 @@ VENUES = {
 SIZES = {
     "article": (438.17, 10),
     "IEEEtran": (516.0, 10),
+    "conference": (516.0, 10),
     "acmart": (506.295, 9),
     "elsarticle": (438.17, 10),
     "revtex4-2": (510.0, 10),
@@ -128,7 +130,8 @@ def test_front_matter_and_references_are_there(venue):
 
 
 def test_every_class_of_the_folder_is_tried():
-    assert {path.stem for path in (ROOT / "pycode/venues").iterdir()} == set(VENUES)
+    tried = {re.sub(r".*\{(.*)\}", r"\1", line) for line, _, _ in VENUES.values()}
+    assert {path.stem for path in (ROOT / "pycode/venues").iterdir()} == tried
 
 
 def test_a_class_without_a_file_is_refused(small: Paper):
