@@ -185,6 +185,22 @@ def test_the_shipped_paper(shipped: Paper, tmp_path: Path) -> None:
     assert {"anc/results.json", "anc/requirements.txt", "anc/pycode/evaluation.py"} <= names
 
 
+def test_numbers_that_changed_places_are_named(
+    sent: Path, built_small: Paper, tmp_path: Path
+) -> None:
+    folder = tmp_path / "arxiv"
+    shutil.copytree(sent, folder)
+    put("First 0.1234 here.\n\nThen 0.5678 there.")(folder)
+    swapped = arxiv.check(folder)  # for the text that it has now
+    assert not any(swapped.values())
+    expected = arxiv.pdf_text(folder.with_suffix(".pdf"))
+    text = (folder / "paper.tex").read_text(encoding="utf-8")
+    text = text.replace("0.1234", "x").replace("0.5678", "0.1234").replace("x here", "0.5678 here")
+    (folder / "paper.tex").write_text(text, encoding="utf-8")
+    found = arxiv.check(folder, expected=expected)
+    assert {title for title, wrong in found.items() if wrong} == titles("same_text")
+
+
 def test_packing_gives_the_same_bytes(sent: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(sent, copy)

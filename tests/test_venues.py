@@ -7,6 +7,7 @@ import pypdf
 import pytest
 
 from conftest import ROOT, Paper
+from tools import arxiv
 
 pytestmark = pytest.mark.xdist_group("shipped")
 
@@ -127,6 +128,14 @@ def test_front_matter_and_references_are_there(venue):
     assert len(works) >= 12
     for family in works:
         assert folded(family) in text, family
+
+
+def test_it_can_be_sent(venue, tmp_path):
+    _, paper = venue
+    arxiv.write(paper.folder / "paper.tex", tmp_path / "arxiv")
+    expected = arxiv.pdf_text(paper.folder / "paper.pdf")
+    found = arxiv.check(tmp_path / "arxiv", expected=expected)
+    assert not any(found.values()), arxiv.report(found)
 
 
 def test_every_class_of_the_folder_is_tried():
