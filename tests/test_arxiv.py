@@ -11,7 +11,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from conftest import Paper
+from conftest import ROOT, Paper
 from tools import arxiv
 
 
@@ -182,7 +182,7 @@ def test_the_shipped_paper(shipped: Paper, tmp_path: Path) -> None:
     assert {n for n in names if "/" not in n} == {
         "paper.tex", "paper.bbl", "references.bib", *figures
     }  # fmt: skip
-    assert {"anc/results.json", "anc/requirements.txt", "anc/pycode/evaluation.py"} <= names
+    assert {"anc/results.json", "anc/pycode/evaluation.py"} <= names
 
 
 def test_numbers_that_changed_places_are_named(
@@ -199,6 +199,13 @@ def test_numbers_that_changed_places_are_named(
     (folder / "paper.tex").write_text(text, encoding="utf-8")
     found = arxiv.check(folder, expected=expected)
     assert {title for title, wrong in found.items() if wrong} == titles("same_text")
+
+
+def test_code_results_and_pins_go_along(small: Paper, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "requirements.txt", small.folder)
+    arxiv.write(small.folder / "paper.tex", tmp_path / "arxiv")
+    for name in ("requirements.txt", "results.json", "pycode/figures.py", "pycode/paper.mplstyle"):
+        assert (tmp_path / "arxiv/anc" / name).read_bytes() == (small.folder / name).read_bytes()
 
 
 def test_packing_gives_the_same_bytes(sent: Path, tmp_path: Path) -> None:

@@ -79,9 +79,10 @@ def test_what_only_tools_or_tests_need_is_asked_for_by_these(
     repository: Paper, tmp_path: Path, target: str, missing: str, packages: list[str]
 ):
     path = without_rights(tmp_path / "bin", "sudo", missing)
-    paper = repository.run("make", "system", PATH=path)
+    quiet = "--no-print-directory"  # as a make within make would
+    paper = repository.run("make", quiet, "system", PATH=path)
     assert (paper.code, paper.output) == (0, "")
-    tools = repository.run("make", target, PATH=path)
+    tools = repository.run("make", quiet, target, PATH=path)
     assert tools.code != 0
     assert f"Missing: {missing}\n" in tools.output
     assert "administrator for: apt-get install " + " ".join(packages) + "\n" in tools.output

@@ -227,7 +227,9 @@ def test_a_number_changed_by_hand_is_named_and_so_is_the_pdf_of_another_version(
     assert build.code == 1
     line = f"rows.logistic.test: 0.99 is committed, {found} rebuilt: "
     assert f"first {line}" in build.output
-    assert "(exact); printed on paper.tex:7" in build.output
+    lines = repository.read("paper.tex").splitlines()
+    number = next(n for n, text in enumerate(lines, 1) if r"\result{rows.logistic.test}" in text)
+    assert f"(exact); printed on paper.tex:{number}" in build.output
     assert "paper.pdf, page 1: it says" in build.output
     (log,) = re.findall("from nothing in (\\S+)", build.output)
     shutil.rmtree(Path(log).parent)
