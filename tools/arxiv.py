@@ -151,16 +151,23 @@ def _bibliography(main: Path, text: str) -> list[Path]:
 
 def _local_files(main: Path, known: dict[Path, str]) -> list[Path]:
     """What else LaTeX and BibTeX have read beside the paper: classes, styles, data."""
-    lines = _text(main.with_suffix(".fls")).splitlines()
-    names = [line.removeprefix("INPUT ") for line in lines if line.startswith("INPUT ")]
-    names += re.findall(r"^The style file: (.*)$", _text(main.with_suffix(".blg")), re.MULTILINE)
-    paths = {main.parent / name for name in names} - known.keys()
+    paths = {main.parent / name for name in _files_read(main)} - known.keys()
     ours = {main, main.with_suffix(".bbl"), main.with_name("results.tex"), main.with_suffix(".pdf")}
     return sorted(
         path
         for path in paths - ours
-        if path.parent == main.parent and path.suffix not in MADE | {".tex"} and path.is_file()
+        if path.parent == main.parent
+        and path.suffix not in MADE | {".tex", ".bib"}
+        and path.is_file()
     )
+
+
+def _files_read(job: Path) -> set[str]:
+    """The files that LaTeX and BibTeX say they have read, as the document names them."""
+    lines = _text(job.with_suffix(".fls")).splitlines()
+    names = {os.path.normpath(line[6:]) for line in lines if line.startswith("INPUT ")}
+    told = r"^(?:Database file #\d+|The style file): (.*)$"
+    return names | set(re.findall(told, _text(job.with_suffix(".blg")), re.MULTILINE))
 
 
 def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
@@ -192,20 +199,13 @@ def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
             command, cwd=paper, env=environment, capture_output=True, check=False, timeout=600
         )
         job = paper / Path(main).stem
-        read = {
-            os.path.relpath(Path(paper, line[6:]), paper) if line[6] != "/" else line[6:]
-            for line in _text(job.with_suffix(".fls")).splitlines()
-            if line.startswith("INPUT ")
-        }
-        read |= set(re.findall(r"^Database file #\d+: (.*)$", _text(job.with_suffix(".blg")), re.M))
-        read |= set(re.findall(r"^The style file: (.*)$", _text(job.with_suffix(".blg")), re.M))
         pdf = job.with_suffix(".pdf")
         if pdf.exists():
             shutil.copyfile(pdf, folder.with_suffix(".pdf"))
         return Compiled(
             done.returncode,
             _text(job.with_suffix(".log")),
-            read,
+            _files_read(job),
             pdf_text(pdf),
             _output("pdffonts", pdf),
             _output("pdfimages", "-list", pdf),
