@@ -278,6 +278,13 @@ def test_template_has_one_commit_and_no_workflows(classroom: Path) -> None:
     assert not [name for name in names if name.startswith(".github/")]
 
 
+def test_nothing_stays_of_an_earlier_pack(classroom: Path, source: Path, student: Path) -> None:
+    (classroom / "template/old.py").touch()
+    autograders.classroom50(source, student, classroom, "lab-2")
+    assert not (classroom / "template/old.py").exists()
+    assert [path.name for path in (classroom / "autograders").iterdir()] == ["lab-2"]
+
+
 def test_assignment_is_as_its_schema_has_it(classroom: Path) -> None:
     entry = json.loads((classroom / "assignment.json").read_text(encoding="utf-8"))
     assert entry["slug"] == "lab-1"
