@@ -13,7 +13,7 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify clean help
+.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify course grade clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -38,6 +38,12 @@ verify: tools .venv/test ## build this commit anew, compare its results.json, an
 
 html: arxiv system-tools ## the paper as a web page: dist/html/index.html
 	$(VENV) -m tools.webpage
+
+course: tools ## all that a course needs, from one source: dist/course/ (docs/course.md)
+	$(VENV) -m tools.course
+
+grade: tools ## a submission, or a folder of them: make grade SUBMISSIONS=<folder>
+	$(VENV) -m tools.grade $(if $(SUBMISSIONS),"$(SUBMISSIONS)" --out dist/grades)
 
 clean: ## remove all that was made, but .venv
 	latexmk -C

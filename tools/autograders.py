@@ -8,10 +8,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 import zipfile
 from pathlib import Path
+
+from tools import trees
 
 HERE = Path(__file__).resolve().parent
 NEEDED = ("Makefile", "apt.txt", "requirements.txt", "tools/grade.py", "paper.tex")  # of a source
@@ -54,7 +54,7 @@ def classroom50(source: Path, student: Path, target: Path, name: str) -> None:
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,38}", name):
         raise AutogradersError(f"{name}: an assignment has 2 to 39 of a-z, 0-9 and -, no - first")
-    handed_out = files(student)
+    handed_out = trees.files(student)
     tools = [each for each in _needed(source) if each.startswith("tools/")]
     sizes = {each: (student / each).stat().st_size for each in handed_out}
     sizes |= {each: (source / each).stat().st_size for each in tools}
@@ -62,16 +62,13 @@ def classroom50(source: Path, student: Path, target: Path, name: str) -> None:
         raise AutogradersError(f"{student}: {size:.1f} MB, and a grader may have {MEGABYTES}")
     shutil.rmtree(target, ignore_errors=True)
     grader = target / "autograders" / name
-    _copy(student, handed_out, grader / "source")
-    _copy(source, tools, grader / "source")
+    trees.lay(student, grader / "source", handed_out)
+    trees.lay(source, grader / "source", tools)
     shutil.copyfile(HERE / "classroom50/autograder.py", grader / "autograder.py")
     # A course's workflows would run in each student's repository, and autograde.yaml is not ours.
-    _copy(
-        student,
-        [each for each in handed_out if not each.startswith(".github/workflows/")],
-        target / "template",
-    )
-    _commit(target / "template")
+    template = [each for each in handed_out if not each.startswith(".github/workflows/")]
+    trees.lay(student, target / "template", template)
+    trees.commit(target / "template", "Hand out the assignment", **trees.COURSE)
     packages = [
         line
         for line in (source / "apt.txt").read_text(encoding="utf-8").splitlines()
@@ -96,58 +93,9 @@ def classroom50(source: Path, student: Path, target: Path, name: str) -> None:
     (target / "README.md").write_text(text, encoding="utf-8")
 
 
-def files(tree: Path) -> list[str]:
-    """The names of the files in a tree, without what .gitignore keeps out.
-
-    Where the tree is a repository, raises AutogradersError if one is neither in git nor ignored:
-    it may be as well a module that a grader needs as a list of students.
-    """
-    top = _git(tree, "rev-parse", "--show-toplevel", check=False).strip()
-    if top and Path(top).samefile(tree):
-        names = _listed(tree, "--cached")
-        if unknown := _listed(tree, "--others", "--exclude-standard"):
-            raise AutogradersError(f"{tree / unknown[0]}: add it to git, or name it in .gitignore")
-    else:
-        with tempfile.TemporaryDirectory() as place:
-            _git(tree, "init", "--quiet", "--bare", place)
-            where = (f"--git-dir={place}", f"--work-tree={tree.resolve()}")
-            names = _listed(tree, "--others", "--exclude-standard", where=where)
-    return sorted(name for name in names if (tree / name).is_file())
-
-
-def _listed(tree: Path, *options: str, where: tuple[str, ...] = ()) -> list[str]:
-    # Of the ignored files, those of this tree, not of whoever packs it.
-    none = ("-c", "core.excludesFile=/dev/null")
-    return _git(tree, *where, *none, "ls-files", "-z", *options).split("\0")[:-1]
-
-
-def _git(tree: Path, *command: str, check: bool = True) -> str:
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", *command], cwd=tree, env=known, capture_output=True, check=False)
-    if check and done.returncode:
-        told = done.stderr.decode(errors="replace").strip()
-        raise AutogradersError(f"{tree}: git {' '.join(command)} failed: {told}")
-    return os.fsdecode(done.stdout)
-
-
 def _needed(source: Path) -> list[str]:
     """The names of a source's files; raises AutogradersError if it cannot grade with them."""
-    names = files(source)
+    names = trees.files(source)
     if missing := [name for name in NEEDED if name not in names]:
         raise AutogradersError(f"{source}: no {missing[0]}, with which it would be graded")
     return names
-
-
-def _copy(tree: Path, names: list[str], target: Path) -> None:
-    for name in names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(tree / name, target / name)
-
-
-def _commit(tree: Path) -> None:
-    """Nothing; makes a tree a repository with one commit, whatever habits somebody's git has."""
-    _git(tree, "init", "--quiet", "--initial-branch=main")
-    _git(tree, "-c", "core.excludesFile=/dev/null", "add", "--all")
-    plain = ("user.name=The course", "user.email=course@localhost", "commit.gpgSign=false")
-    options = [word for setting in plain for word in ("-c", setting)]
-    _git(tree, *options, "commit", "--quiet", "--no-verify", "--message=Hand out the assignment")

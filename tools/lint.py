@@ -42,7 +42,7 @@ NOT_PROSE = rf"""
 |\\(?:py\w?|label|\w*ref|result|interval|url|texttt|includegraphics|bibliography\w*|date|thanks
     |setlength|addtolength|setcounter|hypersetup|captionsetup|sisetup|definecolor|[vh]space|rule
     |fontsize|cmidrule(?:\(\w+\))?|cline){ARGUMENTS} | \\multi(?:column|row)\s*{GROUP}\s*{GROUP}
-|\\begin\{{(?:tabular\w?|array|longtable|minipage|multicols|wrapfigure)\*?\}}{ARGUMENTS}
+|\\begin\{{(?:tabular\w?|array|longtable|minipage|multicols|wrapfigure|exercise)\*?\}}{ARGUMENTS}
 |\\(?:begin|end|href|textcolor|color|scalebox|parbox)\s*(?:\[[^\[\]]*\])*{GROUP}(?:\[[^\[\]]*\])*
 |\\(?!caption|item|(?:sub)*section|paragraph|chapter)[A-Za-z]+\*?(?:\[[^\[\]]*\])+(?=\{{)
 |[\d.]+\s*\\(?:text|line|column|paper)(?:width|height) | \\[A-Za-z@]+\*?

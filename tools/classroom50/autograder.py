@@ -64,7 +64,7 @@ def grade(source: Path) -> None:
         subprocess.run(command, cwd=source, env=env, check=True)
         result = (made / "result.json").read_bytes()
         put(submission / "release-body.md", body(json.loads(result)).encode())
-        for pdf in (made / "out").rglob("paper.pdf"):
+        for pdf in (made / "out").glob("*.pdf"):
             if pdf.is_file() and not pdf.is_symlink():
                 put(submission / "paper.pdf", pdf.read_bytes())
         put(submission / "result.json", result)

@@ -1,0 +1,306 @@
+"""What submissions are worth: the solution all, what students start from nothing, others a part."""
+
+import csv
+import json
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import ROOT, Paper
+from tools import grade, grades, marks
+from tools.grade import Grader
+
+LOGIN = "ada"
+ALL = {"data": 5, "model": 4, "panel": 4, "claim": 3}
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample course's source."""
+    return marks.source(ROOT, tmp_path_factory.mktemp("course") / "source")
+
+
+@pytest.fixture(scope="session")
+def grader(source: Path) -> Iterator[Grader]:
+    """A grader of the sample course that has little patience."""
+    with Grader(source, seconds=45) as grader:
+        yield grader
+
+
+@pytest.fixture
+def solved(source: Path, tmp_path: Path) -> Paper:
+    """All that a student hands in whose answers are right."""
+    paper = Paper(tmp_path / LOGIN)
+    for name in marks.student_tree(source, paper.folder).keys() - {"checks.py"}:
+        shutil.copy(source / name, paper.folder / name)
+    paper.edit("paper.tex", 'login = "your-login"', f'login = "{LOGIN}"')
+    return paper
+
+
+def points(found: grades.Grade) -> dict[str, int]:
+    """What was reached in each exercise."""
+    return {
+        key: sum(o.points for o in found.outcomes if o.exercise == key and o.passed) for key in ALL
+    }
+
+
+def rewrite(paper: Paper, function: str, body: str) -> None:
+    """Nothing; gives a function of the lab another body."""
+    new = "".join(f"    {line}\n" for line in body.splitlines())
+    text, n = re.subn(
+        rf'(def {function}\(.*?""".*?"""\n)    ### BEGIN.*?### END SOLUTION\n',
+        lambda m: m[1] + new,
+        paper.read("pycode/lab.py"),
+        flags=re.S,
+    )
+    assert n == 1
+    (paper.folder / "pycode/lab.py").write_text(text)
+
+
+def label_leak(paper: Paper) -> None:
+    rewrite(
+        paper,
+        "predict_svm",
+        "X = np.vstack([split.X_train, split.X_test])\n"
+        "y = np.concatenate([split.y_train, split.y_test])\n"
+        "return make_pipeline(StandardScaler(), SVC(C=100)).fit(X, y).predict(split.X_test)",
+    )
+
+
+def wrong_axis(paper: Paper) -> None:
+    rewrite(
+        paper,
+        "draw",
+        "ax.barh(list(accuracies), list(accuracies.values()))\nax.set_xlabel('test accuracy')",
+    )
+
+
+def hard_coded_number(paper: Paper) -> None:
+    values = '{"n_rows": 600, "n_features": 12, "largest_class": 202 / 600}'
+    rewrite(paper, "describe", f"return {values}")
+    paper.edit("paper.tex", r"have \result{data.n_rows} rows", "have 600 rows")
+
+
+def other_seed(paper: Paper) -> None:
+    paper.edit("pycode/lab.py", "seed=seed(login)", "seed=42")
+
+
+def syntax_error(paper: Paper) -> None:
+    paper.edit("pycode/lab.py", "counts.max() / counts.sum(),", "counts.max() / counts.sum(")
+
+
+def infinite_loop(paper: Paper) -> None:
+    rewrite(paper, "describe", "while True:\n    pass")
+
+
+def huge_allocation(paper: Paper) -> None:
+    rewrite(paper, "describe", 'return {"n_rows": float(np.ones(10**11).sum())}')
+
+
+def deleted_exercise(paper: Paper) -> None:
+    text = paper.read("paper.tex")
+    start, end = text.index(r"\begin{exercise}{Draw"), text.index(r"\begin{exercise}{Write")
+    (paper.folder / "paper.tex").write_text(text[:start] + text[end:])
+
+
+def tampered(paper: Paper) -> None:
+    """Exercise 1 is not done, and all that the grader might believe says that it is."""
+    rewrite(paper, "describe", 'raise NotImplementedError("to do")')
+    with (paper.folder / "latexmkrc").open("a") as file:
+        file.write("\nsystem('touch /tmp/tampered tampered; cp faked.json results.json');\n")
+    value = {"value": 600, "by": "me", "interval": None, "n": None, "unit": "1", "seed": 0}
+    faked = json.dumps({"data.n_rows": value})
+    for name in ("faked.json", "results.json"):
+        (paper.folder / name).write_text(faked)
+    for name in ("checks.py", "tools/grade.py", "pycode/results.py", "pycode/claims.py"):
+        (paper.folder / name).write_text("raise SystemExit(0)\n")
+    (paper.folder / "sitecustomize.py").write_text("open('/tmp/tampered', 'w')\n")
+    paper.edit(
+        "paper.tex", "{Load and describe a data set}{5}", "{Load and describe a data set}{50}"
+    )
+
+
+def another_route(paper: Paper) -> None:
+    """All is right, but nothing is as the solution has it."""
+    rewrite(
+        paper,
+        "load",
+        "from pycode import routes\nreturn routes.rows(seed(login))",
+    )
+    (paper.folder / "pycode/routes.py").write_text(
+        "from sklearn.datasets import make_classification\n\nfrom pycode.data import Dataset\n\n\n"
+        "def rows(seed):\n    X, y = make_classification(600, 12, n_informative=6, n_redundant=2,\n"
+        "        n_classes=3, n_clusters_per_class=1, random_state=seed)\n"
+        '    return Dataset(X, y, ("0", "1", "2"))\n'
+    )
+    rewrite(
+        paper,
+        "describe",
+        "found = {}\nfor label in dataset.y:\n    found[label] = found.get(label, 0) + 1\n"
+        'return {"largest_class": max(found.values()) / len(dataset.X), "classes": len(found),\n'
+        '        "n_rows": float(len(dataset.X)), "n_features": len(dataset.X[0])}',
+    )
+    rewrite(
+        paper,
+        "predict_svm",
+        "scaled = split.scaled()\n"
+        "machine = SVC().fit(scaled.X_train, scaled.y_train)\n"
+        "return [int(machine.predict([row])[0]) for row in scaled.X_test]",
+    )
+    rewrite(
+        paper,
+        "draw",
+        "from matplotlib.patches import Rectangle\n"
+        "for place, (name, value) in enumerate(accuracies.items()):\n"
+        "    ax.add_patch(Rectangle((place, 0), 0.8, value))\n"
+        "ax.set(xlim=(-0.2, len(accuracies)), ylim=(0, 1.1), ylabel='test accuracy')\n"
+        "ax.set_xticks([n + 0.4 for n in range(len(accuracies))], list(accuracies))",
+    )
+    paper.edit(
+        "pycode/lab.py",
+        "return inference.proportion(predicted == split.y_test)",
+        "return inference.proportion(np.asarray(predicted) == split.y_test)",
+    )
+    text = paper.read("paper.tex")
+    for condition in re.findall(r"\\claim\{(.*?)\}", text):
+        turned = "not (logistic.accuracy >= svm.accuracy)"
+        assert condition == "svm.accuracy > logistic.accuracy"
+        text = text.replace(f"{{{condition}}}", f"{{{turned}}}")
+    (paper.folder / "paper.tex").write_text(text)
+
+
+# What each is worth, and what the report or its notes say of it.
+WRONG: dict[Callable[[Paper], None], tuple[dict[str, int], str]] = {
+    label_leak: (ALL | {"model": 0}, "changed: 0"),
+    wrong_axis: (ALL | {"panel": 1}, "ax.bar, not ax.barh"),
+    hard_coded_number: (ALL | {"data": 3}, "n_rows: 600"),
+    other_seed: (ALL | {"data": 2, "model": 3}, "same: True"),
+    syntax_error: ({"data": 1, "model": 0, "panel": 0, "claim": 3}, "SyntaxError"),
+    infinite_loop: ({"data": 3, "model": 3, "panel": 3, "claim": 3}, "no end after"),
+    huge_allocation: ({"data": 3, "model": 3, "panel": 3, "claim": 3}, "Unable to allocate"),
+    deleted_exercise: (ALL | {"panel": 0}, "put it back"),
+    tampered: ({"data": 3, "model": 3, "panel": 3, "claim": 3}, "latexmkrc was changed"),
+    another_route: (ALL, ""),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG, ids=lambda mistake: mistake.__name__)
+def test_wrong_submissions(grader, solved, mistake, tmp_path):
+    mistake(solved)
+    found = grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf")
+    expected, told = WRONG[mistake]
+    assert points(found) == expected, grades.report(found)
+    assert told in grades.report(found)
+    assert not Path("/tmp/tampered").exists()
+    builds = expected["model"] == 4 or expected["data"] == 5
+    assert (tmp_path / "paper.pdf").exists() == (builds or mistake in (other_seed,))
+
+
+def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
+    """A folder, a zip archive, and what holds no paper: a table has all of them."""
+    handed = tmp_path / "handed in"
+    start = handed / "Grace Hopper"
+    marks.student_tree(source, start)
+    with zipfile.ZipFile(handed / "ada.zip", "w") as archive:
+        for name in ("paper.tex", "pycode/lab.py"):
+            archive.write(solved.folder / name, f"work/{name}")
+    (handed / "nobody").mkdir()
+    (handed / "broken.zip").write_bytes(b"PK no archive")
+    (handed / "notes.txt").write_text("not handed in")
+    out = tmp_path / "out"
+    monkeypatch.setattr(grade, "ROOT", source)
+    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out)])
+    assert grade.main() == 0
+    told = capfd.readouterr()
+    assert "4/4" in told.err  # the progress bar
+    with (out / "grades.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["login"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"Grace Hopper", "ada", "nobody", "broken"}
+    assert (rows["ada"]["score"], rows["ada"]["max_score"]) == ("16", "16")
+    assert (rows["Grace Hopper"]["score"], rows["Grace Hopper"]["exercise model"]) == ("0", "0")
+    assert "there is no paper.tex" in rows["nobody"]["notes"]
+    assert "broken.zip" in rows["broken"]["notes"]
+    assert rows["broken"]["score"] == rows["nobody"]["score"] == "0"
+    assert grades.loads((out / "ada.json").read_text()).score == 16
+    assert (out / "ada.pdf").read_bytes().startswith(b"%PDF")
+    assert "your-login" in rows["Grace Hopper"]["notes"]
+
+
+def test_links_lead_nowhere(grader, solved, tmp_path):
+    """Neither to files of the grader's, nor out of a zip archive."""
+    secret = tmp_path / "secret.py"
+    secret.write_text((solved.folder / "pycode/lab.py").read_text())
+    (solved.folder / "pycode/lab.py").unlink()
+    (solved.folder / "pycode/lab.py").symlink_to(secret)
+    found = grader.grade(solved.folder, LOGIN)
+    assert "pycode/lab.py is missing" in grades.report(found)
+    assert points(found)["panel"] == 0
+    with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
+        archive.writestr("paper.tex", r"\begin{document}")
+        archive.writestr("../../escaped.txt", "x")
+    grader.grade(tmp_path / "out.zip", LOGIN)
+    assert not [*tmp_path.parent.rglob("escaped.txt")]
+
+
+def test_students_try_their_own_checks(source, tmp_path):
+    tree = Paper(tmp_path / "student")
+    marks.student_tree(source, tree.folder)
+    (tree.folder / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copy(source / "pycode/lab.py", tree.folder / "pycode/lab.py")
+    done = tree.run(".venv/bin/python3", "tools/grade.py")
+    assert done.code == 0
+    # The functions are right, and the paper has no answers yet.
+    assert re.search(r": 6 of 10 points", done.output), done.output
+    assert grade.PART in done.output
+    assert "`load` returns the rows that belong to your login" not in done.output
+
+
+def test_what_makes_no_course(source, tmp_path):
+    """Each is named with its file and line."""
+    for file, old, new, told in (
+        ("paper.tex", "data set}{5}", "data set}{7}", r"paper\.tex:36: .*5 checks cannot share 7"),
+        (
+            "checks.py",
+            '@check("panel"',
+            '@check("panels"',
+            r"checks\.py:\d+: no exercise .*'panels'",
+        ),
+        ("checks.py", '"claim"', '"data"', r"paper\.tex:89: .*no check of it"),
+        ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 36"),
+    ):
+        folder = tmp_path / file / str(len(told))
+        shutil.copytree(source, folder)
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new))
+        with pytest.raises(marks.MarkError, match=told):
+            grade.read_course(folder)
+
+
+def test_what_agrees():
+    for expected, found in (
+        (1, 1.0),
+        (0.1 + 0.2, 0.3),
+        (np.array([1.0, 2.0]), [1, 2]),
+        ({"a": 1}, {"a": True, "b": "more"}),
+        ((1, "x"), [1, "x"]),
+        (float("nan"), float("nan")),
+    ):
+        assert grade.differ(expected, found) is None
+    for expected, found, told in (
+        (1, 1.1, ("1", "1.1")),
+        (1, "1", ("1 (int)", "1 (str)")),
+        (1, None, ("1", "None")),
+        ({"a": 1}, {"b": 1}, ("a", "no a, but b")),
+        (np.zeros((2, 2)), np.eye(2), ("[0, 0] = 0", "[0, 0] = 1")),
+        (np.zeros(3), np.zeros(2), ("shape (3,)", "shape (2,)")),
+        ([1, [2, 3]], [1, [2, 4]], ("2 2: 3", "2 2: 4")),
+        (np.zeros(2), [[], [1]], ("[0. 0.]", "[[], [1]]")),
+    ):
+        assert grade.differ(expected, found) == told
