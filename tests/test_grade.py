@@ -271,7 +271,7 @@ def test_what_makes_no_course(source, tmp_path):
             '@check("panels"',
             r"checks\.py:\d+: no exercise .*'panels'",
         ),
-        ("checks.py", '"claim"', '"data"', r"paper\.tex:89: .*no check of it"),
+        ("checks.py", '"claim"', '"data"', r"paper\.tex:88: .*no check of it"),
         ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 36"),
     ):
         folder = tmp_path / file / str(len(told))
