@@ -279,9 +279,11 @@ class Box:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if self._root and "pid" not in self._spaces:
+            # One signal to all of its user's processes, which none can escape by forking.
             sweep = [*self._switch(), "sh", "-c", "kill -s KILL -- -1"]
+            subprocess.run(sweep, stderr=subprocess.DEVNULL, check=False)
             for _ in range(100):
-                if subprocess.run(sweep, stderr=subprocess.DEVNULL, check=False).returncode:
+                if not any(_owner(each) == self._user for each in Path("/proc").glob("[0-9]*")):
                     break
                 time.sleep(TICK)
         for pipe in (process.stdin, process.stdout):
@@ -479,6 +481,11 @@ def _under(path: Path | str, *places: Path | str) -> bool:
 
 def _tool(name: str) -> str:
     return shutil.which(name) or name
+
+
+def _owner(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_uid
 
 
 def _is_link(name: str, folder: int) -> bool:
