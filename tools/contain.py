@@ -7,6 +7,7 @@ What of this cannot be had is left out, and `holes` says so.
 
 import itertools
 import os
+import random
 import selectors
 import shlex
 import shutil
@@ -454,9 +455,12 @@ def _folder(root: bool) -> tuple[int, Path]:
     place = Path(tempfile.gettempdir()).resolve()
     if not root:
         return os.geteuid(), Path(tempfile.mkdtemp(prefix="box-", dir=place))
-    for user in USERS:
+    busy = {_owner(process) for process in Path("/proc").glob("[0-9]*")}
+    for user in random.sample(USERS, len(USERS)):  # there may be boxes in another place
         with suppress(FileExistsError):
             folder = place / f"box-{user}"
+            if user in busy:
+                continue
             folder.mkdir()
             folder.chmod(0o711)
             return user, folder
