@@ -7,6 +7,7 @@ What of this cannot be had is left out, and `holes` says so.
 
 import itertools
 import os
+import random
 import selectors
 import shlex
 import shutil
@@ -279,9 +280,11 @@ class Box:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if self._root and "pid" not in self._spaces:
+            # One signal to all of its user's processes, which none can escape by forking.
             sweep = [*self._switch(), "sh", "-c", "kill -s KILL -- -1"]
+            subprocess.run(sweep, stderr=subprocess.DEVNULL, check=False)
             for _ in range(100):
-                if subprocess.run(sweep, stderr=subprocess.DEVNULL, check=False).returncode:
+                if not any(_owner(each) == self._user for each in Path("/proc").glob("[0-9]*")):
                     break
                 time.sleep(TICK)
         for pipe in (process.stdin, process.stdout):
@@ -452,9 +455,12 @@ def _folder(root: bool) -> tuple[int, Path]:
     place = Path(tempfile.gettempdir()).resolve()
     if not root:
         return os.geteuid(), Path(tempfile.mkdtemp(prefix="box-", dir=place))
-    for user in USERS:
+    busy = {_owner(process) for process in Path("/proc").glob("[0-9]*")}
+    for user in random.sample(USERS, len(USERS)):  # there may be boxes in another place
         with suppress(FileExistsError):
             folder = place / f"box-{user}"
+            if user in busy:
+                continue
             folder.mkdir()
             folder.chmod(0o711)
             return user, folder
@@ -479,6 +485,11 @@ def _under(path: Path | str, *places: Path | str) -> bool:
 
 def _tool(name: str) -> str:
     return shutil.which(name) or name
+
+
+def _owner(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_uid
 
 
 def _is_link(name: str, folder: int) -> bool:
