@@ -152,18 +152,21 @@ def permuted(
 
 def precision_at(
     k: int, values: NDArray[np.float64], roles: Sequence[str], wanted: Sequence[str]
-) -> float | str:
-    """The share of the `k` most important features that have a wanted role, if roles are known."""
-    if not roles:
-        return "unknown"
+) -> float:
+    """The share of the `k` most important features that are known to have a wanted role."""
+    if not roles or not k:
+        return 0.0
     first = np.argsort(-values, kind="stable")[:k]
     return float(np.isin(np.asarray(roles)[first], wanted).mean())
 
 
-def precision_by_chance(k: int, roles: Sequence[str], wanted: Sequence[str]) -> Estimate | str:
-    """What a random order would have for `precision_at`, with the hypergeometric interval."""
+def precision_by_chance(k: int, roles: Sequence[str], wanted: Sequence[str]) -> Estimate:
+    """What a random order would have for `precision_at`, with the hypergeometric interval.
+
+    Where no roles are known it could have any share.
+    """
     if not roles or not k:
-        return "unknown"
+        return Estimate(0.0, 0.0, 1.0)
     n_wanted = int(np.isin(roles, wanted).sum())
     low, high = hypergeom.interval(inference.CONFIDENCE, len(roles), n_wanted, k)
     return Estimate(n_wanted / len(roles), low / k, high / k)

@@ -123,7 +123,8 @@ def record(
 
     Numbers and strings are recorded under `key`; the items of mappings and sequences and
     the fields of dataclasses under `key.name`, the name in lower case with underscores for
-    all but letters and digits, a position counted from 1.  Arrays, truth values and estimators
+    all but letters and digits, a position counted from 1; positions serve also where names, of
+    classes <=50K and >50K say, would not differ then.  Arrays, truth values and estimators
     among them are no results and are left out, and so are a dataclass's numbers that are not
     finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.  A dataclass
     may say `by` which function it comes from, which `unit` its fractions have and with how many
@@ -146,9 +147,12 @@ def record(
         value = {n: v for n, v in parts.items() if n not in missing | {"by"}}
     about = {"by": by, "digits": digits, "unit": unit, "seed": seed}
     if isinstance(value, Mapping):
-        for name, item in value.items():
+        names: Sequence[object] = [slug(name) for name in value]
+        if "" in names or len(set(names)) < len(names):
+            names = range(1, len(names) + 1)
+        for name, item in zip(names, value.values(), strict=True):
             if _is_result(item):
-                record(f"{key}.{slug(name)}", item, **about)
+                record(f"{key}.{name}", item, **about)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for position, item in enumerate(value, start=1):
             record(f"{key}.{position}", item, **about)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pypdf
 import pytest
 from hypothesis import configuration, settings
 
@@ -129,6 +130,18 @@ def quicken(paper: Paper) -> None:
     paper.edit("paper.tex", "seeds = range(10)", "seeds = range(2)")
     text = paper.read("paper.tex")
     (paper.folder / "paper.tex").write_text(text.replace("repeats=5", "repeats=1"))
+
+
+def red_rules(paper: Paper) -> int:
+    """How many red bars there are in the PDF."""
+    red = found = 0
+    for page in pypdf.PdfReader(paper.folder / "paper.pdf").pages:
+        contents = page.get_contents()
+        assert contents is not None
+        for mark in re.findall(rb"1 0 0 RG|0 G|re f| l S", contents.get_data()):
+            red = mark == b"1 0 0 RG" or (red and mark != b"0 G")
+            found += red and mark in (b"re f", b" l S")
+    return found
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import ROOT, Paper, quicken
+from conftest import ROOT, Paper, quicken, red_rules
 from pycode import claims
 
 
@@ -168,18 +168,6 @@ def test_a_false_claim_fails_the_build_and_is_struck(claiming, file, old, new):
     build = claiming.build()
     assert build.code == 0, build.output
     assert red_rules(claiming) == 0
-
-
-def red_rules(paper: Paper) -> int:
-    """How many red bars there are in the PDF."""
-    red = found = 0
-    for page in pypdf.PdfReader(paper.folder / "paper.pdf").pages:
-        contents = page.get_contents()
-        assert contents is not None
-        for mark in re.findall(rb"1 0 0 RG|0 G|re f| l S", contents.get_data()):
-            red = mark == b"1 0 0 RG" or (red and mark != b"0 G")
-            found += red and mark in (b"re f", b" l S")
-    return found
 
 
 def test_a_claim_on_another_line_runs_no_python(claiming):

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from conftest import Paper
+from conftest import ROOT, Paper
 
 pytestmark = pytest.mark.xdist_group("shipped")
 
@@ -81,3 +81,21 @@ def test_every_number_is_on_the_pages(shipped: Paper):
             assert number in text
     for number in ("404, 398, 399, 400 and 399", "96, 192, 288", "0.0308", "0.0156", "67.874"):
         assert number in text
+
+
+def test_the_record_in_git_is_that_of_this_paper(shipped: Paper):
+    committed = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
+    built = json.loads(shipped.read("results.json"))
+    del committed["environment"], built["environment"]
+    assert {key: entry["value"] for key, entry in built.items()} == pytest.approx(
+        {key: entry["value"] for key, entry in committed.items()}, abs=0.01
+    )
+
+
+def test_it_says_much_on_few_pages(shipped: Paper):
+    assert len(shipped.pages()) <= 12
+    source = shipped.read("paper.tex")
+    assert source.count(r"\result{") > 30
+    assert source.count(r"\begin{pyblock}") >= 5
+    assert shipped.read("references.bib").count("\n@") >= 11
+    assert shipped.read("results.json").count("evaluation.score") >= 30

@@ -141,6 +141,13 @@ def test_a_second_value_for_a_key_is_refused_but_the_same_is_none(run):
         results.record("x", 2)
 
 
+@pytest.mark.parametrize("names", [("<=50K", ">50K"), ("+", "yes")])
+def test_names_that_keys_cannot_tell_apart_are_counted(run, names):
+    results.record("classes", dict(zip(names, (3, 4), strict=True)))
+    assert recorded(run).keys() - {"paper.n_claims"} == {"environment", "classes.1", "classes.2"}
+    assert recorded(run)["classes.2"]["value"] == 4
+
+
 @pytest.mark.parametrize("value", [None, True, np.True_, b"x", 1j, {1, 2}, np.zeros(2)], ids=repr)
 def test_what_is_no_result_is_refused(run, value):
     with pytest.raises(TypeError, match="x cannot be"):
