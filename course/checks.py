@@ -8,7 +8,7 @@ import numpy as np
 
 from pycode import data
 from pycode.data import Dataset
-from tools.grade import Run, check
+from tools.checking import Run, check
 
 KEYS = ("svm.accuracy", "logistic.accuracy")
 MADE_UP = {"first": 0.25, "second": 0.75, "third": 0.5}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, Paper
-from tools import grade, grades, marks
+from tools import checking, grade, grades, marks
 from tools.grade import Grader
 
 LOGIN = "ada"
@@ -280,7 +280,7 @@ def test_what_makes_no_course(source, tmp_path):
         assert old in text
         (folder / file).write_text(text.replace(old, new))
         with pytest.raises(marks.MarkError, match=told):
-            grade.read_course(folder)
+            checking.read_course(folder)
 
 
 def test_what_agrees():
@@ -292,7 +292,7 @@ def test_what_agrees():
         ((1, "x"), [1, "x"]),
         (float("nan"), float("nan")),
     ):
-        assert grade.differ(expected, found) is None
+        assert checking.differ(expected, found) is None
     for expected, found, told in (
         (1, 1.1, ("1", "1.1")),
         (1, "1", ("1 (int)", "1 (str)")),
@@ -303,4 +303,4 @@ def test_what_agrees():
         ([1, [2, 3]], [1, [2, 4]], ("2 2: 3", "2 2: 4")),
         (np.zeros(2), [[], [1]], ("[0. 0.]", "[[], [1]]")),
     ):
-        assert grade.differ(expected, found) == told
+        assert checking.differ(expected, found) == told
