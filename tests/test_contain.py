@@ -236,7 +236,15 @@ def test_nothing_hidden_can_be_read(box: Box, work: Path) -> None:
     for place in ("/tmp", "/var/tmp", "/dev/shm"):  # others are seen there
         box.run(["touch", f"{place}/{work.name}"], cwd=work, limits=QUICK)
         assert not Path(place, work.name).exists()
-    places = [ROOT / "README.md", "/etc/shadow", Path.home() / ".bashrc", "/run", "/sys", "/work"]
+    places = [
+        ROOT / "README.md",
+        f"/.old{ROOT}/README.md",
+        "/etc/shadow",
+        Path.home() / ".bashrc",
+        "/run",
+        "/sys",
+        "/work",
+    ]
     ran = python(box, work, READS, os.getpid(), *places)
     assert (ran.code, ran.output.strip()) == (0, "")
     ran = box.run(["ls", "-A", str(DOCUMENTS), str(ROOT)], cwd=work, limits=QUICK)
@@ -254,14 +262,14 @@ def test_what_covers_stays(box: Box, work: Path, within: str) -> None:
 @as_root
 def test_nothing_of_the_grader_can_be_written(box: Box, work: Path) -> None:
     python3 = Path(sys.executable)
-    places = ["../grader.txt", "../new", f"{python3.parent}/new", "/usr/local/new", "/etc/passwd"]
+    places = ["../grader.txt", "../new", f"{python3.parent}/new", "/usr/local/new"]
     script = (
-        "for place; do echo x >>$place; rm -f $place; done; mv .. ../../x; "
-        f"chmod 777 ..; rm -rf {python3.parent}; ln -s /etc/shadow ../link"
+        "for place; do echo x >>$place; done; rm -f ../grader.txt; mv .. ../../x; "
+        "chmod 777 ..; ln -s /etc/shadow ../link"
     )
     box.run(["sh", "-c", script, "sh", *places], cwd=work, limits=QUICK)
     assert (box.folder / "grader.txt").read_text() == "mine"
-    assert python3.exists()
+    assert not any(Path(place).exists() for place in places[2:])
     assert not [*box.folder.glob("new"), *box.folder.glob("link")]
 
 
