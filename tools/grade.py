@@ -204,7 +204,7 @@ class _called:  # noqa: N801
     """The functions of the submission in a box, whose process starts anew after one that ended."""
 
     def __init__(self, box: Box, seconds: int):
-        self.box, self.limits = box, Limits(seconds=seconds)
+        self.box, self.limits = box, Limits(seconds=seconds, output=20_000_000)
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Functions:
