@@ -13,7 +13,7 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify clean help
+.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify new clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -35,6 +35,9 @@ diff: paper system-tools ## what has changed since a commit, numbers included: m
 
 verify: tools .venv/test ## build this commit anew, compare its results.json, and PDF=... if named
 	$(VENV) -m tools.verify $(if $(PDF),"$(PDF)")
+
+new: ## a fresh paper: make new NAME=../my-paper, and if you like TITLE=... AUTHOR=... FROM=course
+	@$(firstword $(wildcard $(VENV)) $(PYTHON)) -m tools.new "$$NAME" "$$TITLE" "$$AUTHOR" "$$FROM"
 
 html: arxiv system-tools ## the paper as a web page: dist/html/index.html
 	$(VENV) -m tools.webpage

@@ -1,0 +1,170 @@
+r"""A fresh paper from this template, in a folder and a git history of its own.
+
+`make new NAME=../my-paper` copies the files that git knows here, as they are now, without those of
+LEFT_OUT, and lays tools/skeleton/ over them: a paper with empty sections and one model.  With
+FROM=course the folder course/ is laid over them instead, for an instructor to go on from.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from tools import lint
+
+try:
+    from pycode import tex
+except ImportError as error:  # says what to do, where nothing has been installed yet
+    sys.exit(str(error))
+
+ROOT = Path(__file__).resolve().parent.parent
+SKELETON = Path("tools/skeleton")
+# What stands in the skeleton for what is given.
+TITLE, AUTHOR, EMAIL = "A Fresh Paper", "First Author", "first@example.org"
+LEFT_OUT = {  # and why
+    "course/*": "FROM=course lays it over the rest",
+    "docs/*": "about the template",
+    "benchmarks/*": "what the template's paper costs, and how its intervals do",
+    "CHANGELOG.md": "the template's releases",
+    ".github/pages.png": "the template's pages",
+    "results.json": "the template's numbers; the first build writes others",
+    "tests/*": "the template's paper, README, releases, build and tools, which it answers for",
+}
+# Tests of what an author writes, and of what that calls; they hold with other models and data.
+TESTS = ("code", "data", "document", "evaluation", "figures", "inference", "lint", "results", "tex")
+KEPT = {"tests/conftest.py", "tests/small.tex", "tests/study.tex"}
+KEPT |= {f"tests/test_{name}.py" for name in TESTS}
+
+
+class NewError(Exception):
+    """Why there is no fresh paper."""
+
+
+def start(folder: Path, *, title: str = "", author: str = "", source: str = "") -> None:
+    """Nothing; makes `folder`, with a paper in it and one commit, or leaves all as it was.
+
+    The title is the folder's name unless given, the author, a name and perhaps <an address>,
+    whom git knows.  With a `source`, that folder of the template takes the skeleton's place.
+    Raises NewError.
+    """
+    folder = folder.absolute()
+    if folder.resolve().is_relative_to(ROOT):
+        raise NewError(f"{folder} is in the template's own folder: name one beside it")
+    if folder.exists() and not folder.is_dir():
+        raise NewError(f"{folder} is a file: name a folder that is new or empty")
+    if folder.exists() and any(folder.iterdir()):
+        raise NewError(f"{folder} is not empty: name a folder that is new or empty")
+    if source and not (ROOT / source / "paper.tex").is_file():
+        raise NewError(f"there is no {source}/paper.tex in the template to start from")
+    name = _git(ROOT, "config", "--default", "", "user.name")
+    email = _git(ROOT, "config", "--default", "", "user.email")
+    identity = ("-c", f"user.name={name or AUTHOR}", "-c", f"user.email={email or EMAIL}")
+    if author:
+        given = re.fullmatch(r"(.*?)\s*<(.*)>", author)
+        name, email = given.groups() if given else (author, email if author == name else "")
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        new = Path(temporary, "paper")
+        files = [f for f in _tracked(ROOT) if f in KEPT or not any(fnmatch(f, p) for p in LEFT_OUT)]
+        lay(ROOT, new, files)
+        own = ["README.md", "CITATION.cff"] if source else _tracked(ROOT / SKELETON)
+        lay(ROOT / SKELETON, new, own)
+        if source:
+            laid = _tracked(ROOT / source)
+            lay(ROOT / source, new, [file for file in laid if file != "README.md"])
+            lay(ROOT / source, new / source, [file for file in laid if file == "README.md"])
+        _fill(new, title or folder.resolve().name, name or AUTHOR, email or EMAIL)
+        _cite(new)
+        _git(new, "init", "--quiet")
+        _git(new, "add", "--all", "--force")
+        _git(new, *identity, "commit", "--quiet", "--message", "Start a fresh paper")
+        new.rename(folder)
+
+
+def lay(source: Path, target: Path, files: Iterable[str]) -> None:
+    """Nothing; copies the `files` of one tree over another, where they replace their like."""
+    for name in files:
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, place, follow_symlinks=False)
+
+
+def _fill(folder: Path, title: str, author: str, email: str) -> None:
+    """Nothing; puts title and author where the skeleton's files have others in their place."""
+    given = {TITLE: " ".join(title.split()), AUTHOR: " ".join(author.split()), EMAIL: email}
+    places = re.compile(f"({'|'.join(map(re.escape, given))})")
+
+    def quoted(value: str) -> str:
+        return json.dumps(value, ensure_ascii=False)[1:-1]
+
+    for name, written in (("paper.tex", tex.text), ("CITATION.cff", quoted), ("README.md", str)):
+        pieces = places.split((folder / name).read_text(encoding="utf-8"))
+        pieces[1::2] = [written(given[placeholder]) for placeholder in pieces[1::2]]
+        (folder / name).write_text("".join(pieces), encoding="utf-8")
+
+
+def _cite(folder: Path) -> None:
+    """Nothing; leaves in references.bib the works that paper.tex cites."""
+    lists = re.findall(
+        r"\\cite\w*\*?(?:\[[^]]*\])*\{([^}]*)\}", (folder / "paper.tex").read_text("utf-8")
+    )
+    cited = {key.strip() for keys in lists for key in keys.split(",")}
+    path = folder / "references.bib"
+    entries = re.split(r"(?m)^(?=@)", path.read_text(encoding="utf-8"))
+    kept = [e for e in entries if re.sub(r"@\w+\{", "", e).partition(",")[0] in cited]
+    path.write_text("".join(kept).rstrip() + "\n", encoding="utf-8")
+
+
+def _tracked(folder: Path) -> list[str]:
+    """The files in `folder` that git knows and that are there."""
+    names = _git(folder, "ls-files", "-z").split("\0")
+    return [name for name in names if name and (folder / name).is_file()]
+
+
+def _git(folder: Path, *command: str) -> str:
+    # Where make runs in a hook of git these name its repository.
+    here = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+    env = {name: value for name, value in os.environ.items() if name not in here}
+    options: dict = {"capture_output": True, "text": True, "encoding": "utf-8", "check": False}
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *command], env=env, **options)
+    except FileNotFoundError:
+        raise NewError("git is not installed, and a fresh paper has a history") from None
+    if done.returncode:
+        raise NewError(f"git {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip("\n")
+
+
+def main() -> int:
+    """The exit status: 1 if no paper was made."""
+    parser = argparse.ArgumentParser(description="Starts a fresh paper from this template.")
+    parser.add_argument("name", help="the folder that it shall have")
+    parser.add_argument("title", nargs="?", default="")
+    parser.add_argument("author", nargs="?", default="")
+    parser.add_argument("source", nargs="?", default="", help="course, or nothing")
+    given = parser.parse_args()
+    try:
+        if not given.name:
+            raise NewError("name a folder, as in make new NAME=../my-paper")
+        folder = Path(given.name).expanduser()
+        start(folder, title=given.title, author=given.author, source=given.source)
+    except (NewError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    paper = folder / "paper.tex"
+    for finding in lint.find(paper.read_text("utf-8"), paper):  # in a title
+        print(f"make lint will find {finding}")
+    print(f"{folder} has a fresh paper.  Next: cd {folder} && make")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

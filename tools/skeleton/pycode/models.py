@@ -1,0 +1,17 @@
+"""The models that the paper compares, by the name it prints."""
+
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+
+
+def baseline() -> BaseEstimator:
+    """The model that every other has to beat: it knows the classes' shares and no feature."""
+    return DummyClassifier(strategy="prior", random_state=0)  # with a seed fits are remembered
+
+
+def candidates(*, seed: int = 42) -> dict[str, BaseEstimator]:
+    """The models, simplest first.  A model added here is in every table and figure."""
+    return {
+        "logistic": LogisticRegression(max_iter=1000, random_state=seed),
+    }
