@@ -14,7 +14,7 @@ from conftest import ROOT, Build, Paper
 from tools import new
 
 TITLE = r"""R&D on "x_y", `~{z}^' and \w #"""
-QUICK = ("code", "document", "lint", "tex")
+QUICK = ("document", "lint", "results", "tex")
 
 
 def git(folder: Path, *command: str) -> str:

@@ -17,8 +17,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from pycode import tex
 from tools import lint
+
+try:
+    from pycode import tex
+except ImportError as error:  # says what to do, where nothing has been installed yet
+    sys.exit(str(error))
 
 ROOT = Path(__file__).resolve().parent.parent
 SKELETON = Path("tools/skeleton")
@@ -59,10 +63,9 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         raise NewError(f"{folder} is not empty: name a folder that is new or empty")
     if source and not (ROOT / source / "paper.tex").is_file():
         raise NewError(f"there is no {source}/paper.tex in the template to start from")
-    name, email = (
-        _git(ROOT, "config", "--default", "", f"user.{key}") for key in ("name", "email")
-    )
-    identity = (name or AUTHOR, email or EMAIL)
+    name = _git(ROOT, "config", "--default", "", "user.name")
+    email = _git(ROOT, "config", "--default", "", "user.email")
+    identity = ("-c", f"user.name={name or AUTHOR}", "-c", f"user.email={email or EMAIL}")
     if author:
         given = re.fullmatch(r"(.*?)\s*<(.*)>", author)
         name, email = given.groups() if given else (author, email if author == name else "")
@@ -72,22 +75,17 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         new = Path(temporary, "paper")
         files = [f for f in _tracked(ROOT) if f in KEPT or not any(fnmatch(f, p) for p in LEFT_OUT)]
         lay(ROOT, new, files)
-        own = _tracked(ROOT / SKELETON)
-        lay(ROOT / SKELETON, new, ["README.md", "CITATION.cff"] if source else own)
+        own = ["README.md", "CITATION.cff"] if source else _tracked(ROOT / SKELETON)
+        lay(ROOT / SKELETON, new, own)
         if source:
             laid = _tracked(ROOT / source)
             lay(ROOT / source, new, [file for file in laid if file != "README.md"])
             lay(ROOT / source, new / source, [file for file in laid if file == "README.md"])
-        _fill(new, own, title or folder.resolve().name, name or AUTHOR, email or EMAIL)
+        _fill(new, title or folder.resolve().name, name or AUTHOR, email or EMAIL)
         _cite(new)
         _git(new, "init", "--quiet")
         _git(new, "add", "--all", "--force")
-        who = [
-            f"user.{key}={value}" for key, value in zip(("name", "email"), identity, strict=True)
-        ]
-        _git(
-            new, "-c", who[0], "-c", who[1], "commit", "--quiet", "--message", "Start a fresh paper"
-        )
+        _git(new, *identity, "commit", "--quiet", "--message", "Start a fresh paper")
         new.rename(folder)
 
 
@@ -99,18 +97,18 @@ def lay(source: Path, target: Path, files: Iterable[str]) -> None:
         shutil.copy2(source / name, place, follow_symlinks=False)
 
 
-def _fill(folder: Path, files: Iterable[str], title: str, author: str, email: str) -> None:
+def _fill(folder: Path, title: str, author: str, email: str) -> None:
     """Nothing; puts title and author where the skeleton's files have others in their place."""
     given = {TITLE: " ".join(title.split()), AUTHOR: " ".join(author.split()), EMAIL: email}
-    places = re.compile("|".join(map(re.escape, given)))
-    written = {
-        ".tex": tex.text,
-        ".cff": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
-    }
-    for path in (folder / name for name in files if (folder / name).suffix != ".py"):
-        as_there = written.get(path.suffix, str)
-        text = path.read_text(encoding="utf-8")
-        path.write_text(places.sub(lambda m: as_there(given[m[0]]), text), encoding="utf-8")  # noqa: B023
+    places = re.compile(f"({'|'.join(map(re.escape, given))})")
+
+    def quoted(value: str) -> str:
+        return json.dumps(value, ensure_ascii=False)[1:-1]
+
+    for name, written in (("paper.tex", tex.text), ("CITATION.cff", quoted), ("README.md", str)):
+        pieces = places.split((folder / name).read_text(encoding="utf-8"))
+        pieces[1::2] = [written(given[placeholder]) for placeholder in pieces[1::2]]
+        (folder / name).write_text("".join(pieces), encoding="utf-8")
 
 
 def _cite(folder: Path) -> None:
@@ -141,7 +139,7 @@ def _git(folder: Path, *command: str) -> str:
     except FileNotFoundError:
         raise NewError("git is not installed, and a fresh paper has a history") from None
     if done.returncode:
-        raise NewError(f"git {command[0]}: {done.stderr.strip() or done.stdout.strip()}")
+        raise NewError(f"git {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout.strip("\n")
 
 
