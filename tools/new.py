@@ -7,17 +7,15 @@ FROM=course the folder course/ is laid over them instead, for an instructor to g
 
 import argparse
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tools import lint
+from tools import lint, trees
+from tools.trees import TreeError
 
 try:
     from pycode import tex
@@ -25,12 +23,12 @@ except ImportError as error:  # says what to do, where nothing has been installe
     sys.exit(str(error))
 
 ROOT = Path(__file__).resolve().parent.parent
-SKELETON = Path("tools/skeleton")
+SKELETON = "tools/skeleton"
 # What stands in the skeleton for what is given.
 TITLE, AUTHOR, EMAIL = "A Fresh Paper", "First Author", "first@example.org"
 LEFT_OUT = {  # and why
     "course/*": "FROM=course lays it over the rest",
-    "docs/*": "about the template",
+    "docs/*": "about the template, and kept with FROM=course",
     "benchmarks/*": "what the template's paper costs, and how its intervals do",
     "CHANGELOG.md": "the template's releases",
     ".github/pages.png": "the template's pages",
@@ -63,9 +61,11 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         raise NewError(f"{folder} is not empty: name a folder that is new or empty")
     if source and not (ROOT / source / "paper.tex").is_file():
         raise NewError(f"there is no {source}/paper.tex in the template to start from")
-    name = _git(ROOT, "config", "--default", "", "user.name")
-    email = _git(ROOT, "config", "--default", "", "user.email")
-    identity = ("-c", f"user.name={name or AUTHOR}", "-c", f"user.email={email or EMAIL}")
+    name, email = (
+        trees.git(ROOT, "config", "--default", "", f"user.{key}").strip()
+        for key in ("name", "email")
+    )
+    identity = {"name": name or AUTHOR, "email": email or EMAIL}
     if author:
         given = re.fullmatch(r"(.*?)\s*<(.*)>", author)
         name, email = given.groups() if given else (author, email if author == name else "")
@@ -73,28 +73,24 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         new = Path(temporary, "paper")
-        files = [f for f in _tracked(ROOT) if f in KEPT or not any(fnmatch(f, p) for p in LEFT_OUT)]
-        lay(ROOT, new, files)
-        own = ["README.md", "CITATION.cff"] if source else _tracked(ROOT / SKELETON)
-        lay(ROOT / SKELETON, new, own)
+        files = trees.files(ROOT)
+        kept = [f for f in files if f in KEPT or not any(fnmatch(f, p) for p in LEFT_OUT)]
+        trees.lay(ROOT, new, kept)
+        own = _inside(SKELETON, files)
+        trees.lay(ROOT / SKELETON, new, ["README.md", "CITATION.cff"] if source else own)
         if source:
-            laid = _tracked(ROOT / source)
-            lay(ROOT / source, new, [file for file in laid if file != "README.md"])
-            lay(ROOT / source, new / source, [file for file in laid if file == "README.md"])
+            laid = set(_inside(source, files))
+            trees.lay(ROOT / source, new, laid - {"README.md"})
+            trees.lay(ROOT / source, new / source, laid & {"README.md"})
+            trees.lay(ROOT, new, [file for file in files if file.startswith("docs/")])
         _fill(new, title or folder.resolve().name, name or AUTHOR, email or EMAIL)
         _cite(new)
-        _git(new, "init", "--quiet")
-        _git(new, "add", "--all", "--force")
-        _git(new, *identity, "commit", "--quiet", "--message", "Start a fresh paper")
+        trees.commit(new, "Start a fresh paper", **identity)
         new.rename(folder)
 
 
-def lay(source: Path, target: Path, files: Iterable[str]) -> None:
-    """Nothing; copies the `files` of one tree over another, where they replace their like."""
-    for name in files:
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / name, place, follow_symlinks=False)
+def _inside(folder: str, files: Iterable[str]) -> list[str]:
+    return [file.removeprefix(f"{folder}/") for file in files if file.startswith(f"{folder}/")]
 
 
 def _fill(folder: Path, title: str, author: str, email: str) -> None:
@@ -123,26 +119,6 @@ def _cite(folder: Path) -> None:
     path.write_text("".join(kept).rstrip() + "\n", encoding="utf-8")
 
 
-def _tracked(folder: Path) -> list[str]:
-    """The files in `folder` that git knows and that are there."""
-    names = _git(folder, "ls-files", "-z").split("\0")
-    return [name for name in names if name and (folder / name).is_file()]
-
-
-def _git(folder: Path, *command: str) -> str:
-    # Where make runs in a hook of git these name its repository.
-    here = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-    env = {name: value for name, value in os.environ.items() if name not in here}
-    options: dict = {"capture_output": True, "text": True, "encoding": "utf-8", "check": False}
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *command], env=env, **options)
-    except FileNotFoundError:
-        raise NewError("git is not installed, and a fresh paper has a history") from None
-    if done.returncode:
-        raise NewError(f"git {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout.strip("\n")
-
-
 def main() -> int:
     """The exit status: 1 if no paper was made."""
     parser = argparse.ArgumentParser(description="Starts a fresh paper from this template.")
@@ -156,7 +132,7 @@ def main() -> int:
             raise NewError("name a folder, as in make new NAME=../my-paper")
         folder = Path(given.name).expanduser()
         start(folder, title=given.title, author=given.author, source=given.source)
-    except (NewError, OSError) as error:
+    except (NewError, TreeError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     paper = folder / "paper.tex"

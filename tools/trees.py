@@ -9,6 +9,8 @@ from pathlib import Path
 
 # Which files are ignored is a matter of the tree, not of whoever copies it.
 PLAIN = ("-c", "core.excludesFile=/dev/null", "-c", "commit.gpgSign=false")
+# What names another repository, in one of its hooks.
+ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
 COURSE = {"name": "The course", "email": "course@localhost"}  # that commits for no person
 
 
@@ -67,8 +69,7 @@ def commit(tree: Path, message: str, *, name: str, email: str) -> None:
 
 def git(folder: Path, *command: str) -> str:
     """What git prints; raises TreeError with what it says if it fails."""
-    # In a hook of git's its variables name that repository.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     try:
         done = subprocess.run(
             ["git", *PLAIN, *command], cwd=folder, env=env, capture_output=True, check=False
