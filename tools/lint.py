@@ -45,8 +45,8 @@ NOT_PROSE = rf"""
 |\\begin\{{(?:tabular\w?|array|longtable|minipage|multicols|wrapfigure|exercise)\*?\}}{ARGUMENTS}
 |\\(?:begin|end|href|textcolor|color|scalebox|parbox)\s*(?:\[[^\[\]]*\])*{GROUP}(?:\[[^\[\]]*\])*
 |\\(?!caption|item|(?:sub)*section|paragraph|chapter)[A-Za-z]+\*?(?:\[[^\[\]]*\])+(?=\{{)
-|[\d.]+\s*\\(?:text|line|column|paper)(?:width|height) | \\[A-Za-z@]+\*?
-|[_^](?:\{{[^{{}}.]*\}}|\d)|\#\d|(?<![\w.])-?(?:\d+\.?\d*|\.\d+)(?:pt|mm|cm|em|ex|in|bp|px)\b
+|(?<![\d.])[\d.]++\s*\\(?:text|line|column|paper)(?:width|height) | \\[A-Za-z@]+\*?
+|[_^](?:\{{[^{{}}.]*\}}|\d)|\#\d|(?<![\w.])-?(?:\d++\.?\d*+|\.\d++)(?:pt|mm|cm|em|ex|in|bp|px)\b
 |(?<![\w.])\d+(?:[\s~$]*(?:\\times|x|\u00d7)[\s~$]*(?!10\s*\^)\d+)+(?!\.?\d)
 |(?<![\d.])9[059](?:[\s~]|\\,)*(?:\\%|per\s?cent)[\s~-]+
     (?:(?:confidence|credible|[A-Z][\w']*)[\s~-]+)*(?:intervals?|CIs?)\b
