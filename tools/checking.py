@@ -211,7 +211,8 @@ class Run:
         found = re.search(rf"{begin}(.*?)(?:\\begin\s*\{{exercise\}}|\Z)", self._text, re.S)
         if not found:
             raise StudentError("this exercise is not in paper.tex any more: put it back")
-        answers = re.findall(r"\\begin\{solution\}(.*?)\\end\{solution\}", found[1], re.S)
+        parts = found[1].split("\\begin{solution}")[1:]
+        answers = [part.partition("\\end{solution}")[0] for part in parts]
         text = re.sub(r"(?<!\\)%.*", "", "\n".join(answers)).strip()[:LONGEST]
         return "" if text == marks.TODO else text
 
@@ -222,8 +223,9 @@ class Run:
 
     def typed(self, exercise: str) -> list[str]:
         """The numbers in an answer that were typed by hand, with the words around each."""
-        # The lint would follow these to any file of the grader's.
-        text = re.sub(r"\\(?:input|include)\b", r"\\relax", self.answer(exercise))
+        # The lint would follow these to any file of the grader's, and pass over all up to those.
+        hiding = r"\\(?:input|include|title|author)\b|\\(?:begin|end)\{document\}"
+        text = re.sub(hiding, r"\\relax", self.answer(exercise))
         return [found.excerpt for found in lint.find(text) if found.kind == lint.TYPED]
 
     def holds(self, condition: str, results: Mapping[str, Any] | None = None) -> bool:
