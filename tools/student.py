@@ -159,10 +159,10 @@ def main() -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         try:
-            told = {"value": encode(answer(json.loads(line)))}
+            told = json.dumps({"value": encode(answer(json.loads(line)))})
         except (Exception, SystemExit) as error:
-            told = {"error": failure(error)}
-        answers.write(json.dumps(told) + "\n")
+            told = json.dumps({"error": failure(error)})
+        answers.write(told + "\n")
         answers.flush()
 
 
