@@ -135,3 +135,16 @@ def test_pieces_of_solutions_are_found_in_other_words_around_them():
     assert marks.leaks(pieces, "but that the\nmachine is ahead.") == ["that the machine is ahead."]
     assert not marks.leaks(pieces, "return model.fit(X_test, y_test)")
     assert not list(marks.pieces(taken[:1], "x = 1\nreturn model.fit(X_train, y_train)\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("sections/data.tex", r"\begin{solution}"), ("pycode/steps.sh", "### BEGIN SOLUTION")],
+)
+def test_marks_where_nothing_is_taken_out(tmp_path, name, line):
+    """Students would get the solution."""
+    for file, text in (("paper.tex", EXERCISE), (name, f"x\n{line}\n")):
+        (tmp_path / "source" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / file).write_text(text)
+    with pytest.raises(MarkError, match=rf"{name}:2: .* stand in paper\.tex"):
+        marks.student_tree(tmp_path / "source", tmp_path / "target")

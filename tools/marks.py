@@ -25,6 +25,7 @@ MARK = re.compile(r"\s*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\s*")
 NEARLY = re.compile(
     r"\s*(?:#+\s*(?:begin|end)\s+(?:the\s+)?(?:solution|hidden)|###\s*(?:begin|end)\b)", re.I
 )
+MISPLACED = re.compile(rb"\s*(?:### BEGIN (?:SOLUTION|HIDDEN)|\\begin\s*\{(?:exercise|solution)\})")
 TODO, COMMENT, RAISE = r"\todo", "# To do", 'raise NotImplementedError("to do")'
 SAMPLE = "course/"
 README = f"{SAMPLE}README.md"  # that of students
@@ -224,6 +225,13 @@ def student_tree(root: Path, target: Path) -> dict[str, Stripped]:
             if found.text != text:
                 stripped[name] = found
                 (target / name).write_text(found.text, encoding="utf-8")
+        else:
+            for number, line in enumerate((root / name).read_bytes().splitlines(), 1):
+                if MISPLACED.match(line):
+                    here = f"{name}:{number}: {line.decode(errors='replace').strip()}"
+                    raise MarkError(
+                        f"{here}: marks stand in {PAPER} and .py files, or are not seen"
+                    )
     if (root / README).exists():
         shutil.copy(root / README, target / "README.md")
     return stripped
