@@ -14,6 +14,7 @@ import pytest
 
 from conftest import ROOT, Paper
 from tools import checking, grade, grades, marks
+from tools.checking import GradeError, StudentError
 from tools.grade import Grader
 
 LOGIN = "ada"
@@ -230,6 +231,90 @@ def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
     assert grades.loads((out / "ada.json").read_text()).score == 16
     assert (out / "ada.pdf").read_bytes().startswith(b"%PDF")
     assert "your-login" in rows["Grace Hopper"]["notes"]
+
+
+def test_what_is_no_archive(source, tmp_path):
+    """Whatever zipfile thinks of it, it is a submission that cannot be read."""
+    for name, packed in (("flipped", zipfile.ZIP_DEFLATED), ("greedy", zipfile.ZIP_BZIP2)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", packed) as archive:
+            archive.writestr("p\u00e4per.tex", bytes(range(256)) * 100)
+    data = (tmp_path / "flipped.zip").read_bytes()
+    (tmp_path / "flipped.zip").write_bytes(data[:45] + b"\xff" * 30 + data[75:])
+    (tmp_path / "names.zip").write_bytes(data.replace("\u00e4".encode(), b"\xff\xfe"))
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(6000):
+            archive.writestr(str(number), "")
+    for name in ("flipped", "greedy", "names", "many"):
+        with pytest.raises(StudentError, match=name):
+            grade._unpack(tmp_path / f"{name}.zip", tmp_path)
+
+
+def test_one_that_fails_costs_the_others_nothing(source, solved, tmp_path, monkeypatch):
+    """Nor do a folder's own name, and what is no submission."""
+    handed, out = tmp_path / "handed", tmp_path / "out"
+    (handed / ".ipynb_checkpoints").mkdir(parents=True)
+    (handed / "=a\\b").mkdir()
+    (handed / "broken").mkdir()
+    with zipfile.ZipFile(handed / "ada.ZIP", "w") as archive:
+        for name in ("paper.tex", "pycode/lab.py"):
+            archive.write(solved.folder / name, name)
+    take = Grader._take
+
+    def fails(self, box, submission):
+        if submission.name == "broken":
+            raise UnicodeDecodeError("utf-8", b"", 0, 0, "unforeseen")
+        return take(self, box, submission)
+
+    monkeypatch.setattr(Grader, "_take", fails)
+    monkeypatch.setattr(grade, "ROOT", source)
+    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out)])
+    assert grade.main() == 1
+    with (out / "grades.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["login"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"ada", "broken", "'=a\\b"}
+    assert rows["ada"]["score"] == "16"
+    assert "unforeseen" in rows["broken"]["notes"]
+    assert "cannot be a login" in rows["'=a\\b"]["notes"]
+    assert rows["broken"]["score"] == rows["'=a\\b"]["score"] == ""
+
+
+@pytest.mark.parametrize("login", ["", "..", "../ada", "a\nb", 'a"b', "\udcff"])
+def test_what_is_no_login(grader, solved, login):
+    with pytest.raises(GradeError, match="cannot be a login"):
+        grader.grade(solved.folder, login)
+
+
+def test_answers_that_grow(grader, solved, tmp_path):
+    """What is small in a submission takes neither much memory here nor much time, nor hides."""
+    rewrite(
+        solved,
+        "predict_svm",
+        "global turn\nturn = not globals().get('turn')\n"
+        "return np.zeros((90_000, 1) if turn else (1, 90_000), int)",
+    )
+    rewrite(solved, "describe", "return {'n_rows': 10**5000}")
+    solved.edit("paper.tex", "The data have", r"\iffalse\end{document}\fi The 600 rows have")
+    solved.edit("paper.tex", r"\claim{", r"\claim{login * 9999999999 == 1 or ")
+    with (solved.folder / "paper.tex").open("a") as file:
+        file.write(r"\begin{solution}" * 500_000)
+    found = grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf")
+    told = grades.report(found)
+    assert points(found) == {"data": 2, "model": 0, "panel": 3, "claim": 1}, told
+    assert "MemoryError" in told
+    assert "4300 digits" in told
+    assert "600 rows" in told
+
+
+def test_a_paper_that_is_a_link(grader, solved, tmp_path):
+    """It is graded without a copy."""
+    with (solved.folder / "pycode/lab.py").open("a") as file:
+        file.write(
+            "import os\nif os.path.exists('paper.pdf'):\n"
+            "    os.rename('paper.pdf', 'p.pdf')\n    os.symlink('p.pdf', 'paper.pdf')\n"
+        )
+    found = grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf")
+    assert points(found) == ALL
+    assert "not copied" in grades.report(found)
 
 
 def test_links_lead_nowhere(grader, solved, tmp_path):

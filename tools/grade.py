@@ -13,13 +13,15 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ from tools.checking import (  # noqa: E402
     read_course,
     shown,
 )
-from tools.contain import Box, ContainError, Limits  # noqa: E402
+from tools.contain import ENTRIES, Box, ContainError, Limits  # noqa: E402
 from tools.grades import Grade  # noqa: E402
 from tools.marks import MarkError  # noqa: E402
 
@@ -47,6 +49,8 @@ LOGIN = re.compile(r'^login = "([^"\n]*)"', re.M)
 # What a submission may have that it was not given.
 ADDED = re.compile(r"pycode/\w+\.py|data/[^/]+\.csv")
 SECONDS = 120  # for the build; a call has a quarter
+MEGABYTES = 2000  # that the checks of a submission may take
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 SKIPPED = (".git", ".venv", ".cache", "dist")
 PART = "only the checks that students have, a point each: whoever grades has more"
 
@@ -81,6 +85,8 @@ class Grader:
 
         Raises GradeError or ContainError where the course itself, or this machine, is at fault.
         """
+        if not login.strip(". ") or not login.isprintable() or set(login) & set('/\\"'):
+            raise GradeError(f"{login!r} cannot be a login: name the submission by one")
         began = time.monotonic()
         expected = self._expected(login) if self.course.whole else None
         hidden = [ROOT, self.course.root, self.folder, submission.parent]
@@ -105,8 +111,11 @@ class Grader:
             if failure:
                 notes.append(f"the paper does not build: {failure}")
             elif pdf:
-                pdf.write_bytes(box.read("work/paper.pdf", 50_000_000))
-            with _called(box, max(5, self.seconds // 4)) as functions:
+                try:
+                    pdf.write_bytes(box.read("work/paper.pdf", 50_000_000))
+                except (OSError, ValueError) as error:
+                    notes.append(f"the paper is not copied: {error}")
+            with _called(box, max(5, self.seconds // 4)) as functions, spare(MEGABYTES):
                 run = Run(
                     login,
                     student=functions,
@@ -125,7 +134,7 @@ class Grader:
         """The course's files with the submission's in place of those that have gaps; and notes."""
         with tempfile.TemporaryDirectory() as unpacked:
             source = submission
-            if submission.suffix == ".zip":
+            if submission.suffix.lower() == ".zip":
                 source = _unpack(submission, Path(unpacked))
             papers = [source / marks.PAPER, *sorted(source.glob(f"*/{marks.PAPER}"))]
             papers = [path for path in papers if path.is_file() and not path.is_symlink()]
@@ -226,6 +235,23 @@ class _called:  # noqa: N801
             self.box.kill(self.process)
 
 
+@contextmanager
+def spare(megabytes: int) -> Iterator[None]:
+    """Nothing; meanwhile this process takes no more memory than so much, and raises MemoryError.
+
+    A column and a row that are compared with each other are a table, however short both are.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with suppress(OSError, ValueError):  # on macOS there is no such limit
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + (megabytes << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
 def build(folder: Path) -> None:
     """Nothing; builds a paper of the course's own.
 
@@ -262,10 +288,14 @@ def _unpack(archive: Path, folder: Path) -> Path:
     """The folder with the files of a zip archive; raises StudentError if it is none."""
     try:
         with zipfile.ZipFile(archive) as file:
-            if sum(info.file_size for info in file.infolist()) > 50_000_000:
-                raise StudentError(f"{archive.name}: more than 50 MB")
+            entries = file.infolist()
+            if len(entries) > ENTRIES or sum(entry.file_size for entry in entries) > 50_000_000:
+                raise ValueError(f"more than 50 MB, or {ENTRIES} files")
+            # Others take as much memory as they like.
+            if any(entry.compress_type not in PACKED for entry in entries):
+                raise ValueError("packed in an unusual way")
             file.extractall(folder)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # zipfile, zlib and codecs have many for what is no archive
         raise StudentError(f"{archive.name}: {error}") from error
     return folder
 
@@ -317,11 +347,12 @@ def submissions(paths: Iterable[Path]) -> dict[str, Path]:
             raise GradeError(f"{path}: there is no such submission")
         several = path.is_dir() and not (path / marks.PAPER).exists()
         inside = sorted(path.iterdir()) if several else [path]
-        some = [one for one in inside if one.is_dir() or one.suffix == ".zip"]
+        some = [one for one in inside if one.is_dir() or one.suffix.lower() == ".zip"]
+        some = [one for one in some if not several or not one.name.startswith((".", "__MACOSX"))]
         if not some:
             raise GradeError(f"{path}: no {marks.PAPER}, no folder and no zip archive in it")
         for one in some:
-            name = one.resolve().name.removesuffix(".zip")
+            name = re.sub(r"\.zip\Z", "", one.resolve().name, flags=re.I)
             if name in found:
                 raise GradeError(f"{one}: {found[name]} has the same name: rename one")
             found[name] = one
@@ -383,13 +414,14 @@ def grade_all(found: Mapping[str, Path], arguments: argparse.Namespace) -> int:
             try:
                 pdf = arguments.out / f"{login}.pdf" if arguments.out else None
                 grade = grader.grade(path.resolve(), login, pdf)
-            except (GradeError, ContainError, OSError) as error:
+                _write(grade, arguments)
+            except Exception as error:  # nothing in one submission may cost the others their grades
                 if len(found) == 1:
                     raise
-                rows.append({"login": login, "notes": f"not graded: {error}"})
+                row = grades.row(Grade(login, (), (f"not graded: {str(error) or repr(error)}",), 0))
+                rows.append({name: row[name] for name in ("login", "notes")})
                 status = 1
                 continue
-            _write(grade, arguments)
             rows.append(grades.row(grade))
             if len(found) == 1:
                 print(grades.report(grade))
