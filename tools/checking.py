@@ -84,7 +84,7 @@ def read_course(root: Path) -> Course:
     Raises MarkError where an exercise has no check, a check no exercise, or points cannot be
     shared equally.
     """
-    exercises = marks.exercises((root / marks.PAPER).read_text(encoding="utf-8"))
+    exercises = marks.exercises(marks.read(root / marks.PAPER))
     if not exercises:
         raise MarkError(f"{root / marks.PAPER}: there is no \\begin{{exercise}} in it")
     _checks.clear()
@@ -101,7 +101,7 @@ def read_course(root: Path) -> Course:
             raise MarkError(
                 f"checks.py:{line}: no exercise has the key {found.exercise!r}: {known}"
             )
-    text = (root / "checks.py").read_text(encoding="utf-8")
+    text = marks.read(root / "checks.py")
     given = marks.strip(text, "checks.py").text
     whole = given != text
     for exercise in exercises:

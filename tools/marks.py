@@ -185,13 +185,21 @@ def _folded(text: str) -> str:
     return " ".join(text.split())
 
 
+def read(path: Path) -> str:
+    """The text of a file; raises MarkError if it is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MarkError(f"{path}: {error}: save it as UTF-8") from error
+
+
 def source(root: Path, folder: Path) -> Path:
     """The folder with the course's source: `root`, or the sample, which is laid into `folder`.
 
     The sample course is the template in `root` with the files of its folder course/ in place of
     its own; it is taken if the template's paper.tex has no exercise.
     """
-    own = exercises((root / PAPER).read_text(encoding="utf-8"))
+    own = exercises(read(root / PAPER))
     if own or not (root / SAMPLE / PAPER).exists():
         return root
     names = trees.files(root)
@@ -220,7 +228,7 @@ def student_tree(root: Path, target: Path) -> dict[str, Stripped]:
     stripped = {}
     for name in names:
         if name == PAPER or name.endswith(".py"):
-            text = (root / name).read_text(encoding="utf-8")
+            text = read(root / name)
             found = strip(text, name)
             if found.text != text:
                 stripped[name] = found
