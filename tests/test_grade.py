@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from conftest import ROOT, Paper
 from tools import checking, grade, grades, marks
 from tools.checking import GradeError, StudentError
+from tools.contain import Box
 from tools.grade import Grader
 
 LOGIN = "ada"
@@ -358,14 +360,43 @@ def test_what_makes_no_course(source, tmp_path):
         ),
         ("checks.py", '"claim"', '"data"', r"paper\.tex:88: .*no check of it"),
         ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 36"),
+        ("paper.tex", "Add a model", "F\xfcr alle", r"paper\.tex: .*: save it as UTF-8"),
     ):
         folder = tmp_path / file / str(len(told))
         shutil.copytree(source, folder)
         text = (folder / file).read_text()
         assert old in text
-        (folder / file).write_text(text.replace(old, new))
+        (folder / file).write_text(text.replace(old, new), encoding="latin-1")
         with pytest.raises(marks.MarkError, match=told):
             checking.read_course(folder)
+
+
+def test_nothing_is_left_of_a_grader(source, solved, tmp_path):
+    """Neither when marks are not in order, nor when it is told to end: it has the solution."""
+    shutil.copytree(source, tmp_path / "source")
+    with (tmp_path / "source/pycode/lab.py").open("a") as file:
+        file.write("### END SOLUTION\n")
+    (tmp_path / "tmp").mkdir()
+    command = ["tools/grade.py", str(solved.folder)]
+    for folder, wait in ((tmp_path / "source", 0), (source, 1)):
+        process = Paper(folder).start(sys.executable, *command, TMPDIR=str(tmp_path / "tmp"))
+        while wait and not list((tmp_path / "tmp").glob("grader-*/solution/paper.tex")):
+            time.sleep(0.05)
+        if wait:
+            process.terminate()
+        assert process.wait(60) == (143 if wait else 1)
+        assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_patience_ends():
+    """A module that never ends is not waited for at each call."""
+    with Box(hide=[]) as box:
+        (box.folder / "student.py").write_text("while True:\n    pass\n")
+        (box.folder / "calls").mkdir()
+        with grade._called(box, 1) as functions:
+            for told in 3 * ["no end after"] + 2 * ["not called any more"]:
+                with pytest.raises(StudentError, match=told):
+                    functions("lab.load")
 
 
 def test_what_agrees():

@@ -15,6 +15,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,16 +61,20 @@ class Grader:
 
     def __init__(self, root: Path, *, seconds: int = SECONDS):
         self.course, self.seconds = read_course(root), seconds
-        self.folder = Path(tempfile.mkdtemp(prefix="grader-"))  # for its owner only
-        self.given, self.solution = self.folder / "given", self.folder / "solution"
-        stripped = marks.student_tree(root, self.given)
-        self.gaps = (stripped.keys() or marks.gaps(root)) - {"checks.py"}
-        trees.lay(root, self.solution, trees.files(root))
-        for tree in (self.given, self.solution):
-            (tree / "results.json").unlink(missing_ok=True)
         self._process: subprocess.Popen[str] | None = None
         self._known: dict[str, Mapping[str, Any]] = {}
         self.holes: tuple[str, ...] = ()  # what was not contained
+        self.folder = Path(tempfile.mkdtemp(prefix="grader-"))  # for its owner only
+        self.given, self.solution = self.folder / "given", self.folder / "solution"
+        try:
+            stripped = marks.student_tree(root, self.given)
+            self.gaps = (stripped.keys() or marks.gaps(root)) - {"checks.py"}
+            trees.lay(root, self.solution, trees.files(root))
+        except BaseException:
+            self.__exit__()
+            raise
+        for tree in (self.given, self.solution):
+            (tree / "results.json").unlink(missing_ok=True)
 
     def __enter__(self) -> "Grader":
         return self
@@ -215,17 +220,21 @@ class _called:  # noqa: N801
     def __init__(self, box: Box, seconds: int):
         self.box, self.limits = box, Limits(seconds=seconds, output=20_000_000)
         self.process: subprocess.Popen[bytes] | None = None
+        self.patience = 3  # calls that do not end
 
     def __enter__(self) -> Functions:
         return Functions(self.ask)
 
     def ask(self, request: str) -> str:
+        if not self.patience:
+            raise StudentError("not called any more: several calls did not end")
         if self.process is None or self.process.poll() is not None:
             command = [sys.executable, str(self.box.folder / "student.py")]
             cwd = self.box.folder / "calls"
             self.process = self.box.start(command, cwd=cwd, limits=self.limits)
         line, ended = self.box.ask(self.process, request.encode(), self.limits)
         if ended:
+            self.patience -= ended.startswith("no end")
             name = json.loads(request)["call"]
             raise StudentError(f"{name}: {ended}")
         return line.decode(errors="replace")
@@ -439,4 +448,5 @@ def grade_all(found: Mapping[str, Path], arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without removing the solution
     sys.exit(main())
