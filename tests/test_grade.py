@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -407,6 +408,7 @@ def test_what_agrees():
         ({"a": 1}, {"a": True, "b": "more"}),
         ((1, "x"), [1, "x"]),
         (float("nan"), float("nan")),
+        (SimpleNamespace(X=np.ones(2)), SimpleNamespace(X=np.ones(2))),
     ):
         assert checking.differ(expected, found) is None
     for expected, found, told in (
@@ -418,5 +420,11 @@ def test_what_agrees():
         (np.zeros(3), np.zeros(2), ("shape (3,)", "shape (2,)")),
         ([1, [2, 3]], [1, [2, 4]], ("2 2: 3", "2 2: 4")),
         (np.zeros(2), [[], [1]], ("[0. 0.]", "[[], [1]]")),
+        (SimpleNamespace(X=1), SimpleNamespace(X=2), ("X: 1", "X: 2")),
+        (
+            SimpleNamespace(other="SVC: SVC()"),
+            SimpleNamespace(other="SVC: SVC()"),
+            ("what can be compared, not SVC: SVC()", "SVC: SVC()"),
+        ),
     ):
         assert checking.differ(expected, found) == told

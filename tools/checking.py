@@ -264,6 +264,10 @@ def differ(expected: Any, found: Any, where: str = "") -> tuple[str, str] | None
         at = tuple(int(n) for n in np.argwhere(~same)[0])
         some = f"{place}[{', '.join(map(str, at))}] = "
         return some + shown(ours[at]), some + shown(theirs[at])
+    if isinstance(expected, SimpleNamespace) and isinstance(found, SimpleNamespace):
+        if vars(expected).keys() == {"other"}:  # of it only the first words are known
+            return f"{place}what can be compared, not {shown(expected)}", place + shown(found)
+        return differ(vars(expected), vars(found), where)
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in expected:
             inner = f"{where} {key}".strip()
