@@ -214,6 +214,7 @@ def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
     with zipfile.ZipFile(handed / "ada.zip", "w") as archive:
         for name in ("paper.tex", "pycode/lab.py"):
             archive.write(solved.folder / name, f"work/{name}")
+        archive.writestr("work (1)/paper.tex", "an older one")
     (handed / "nobody").mkdir()
     (handed / "broken.zip").write_bytes(b"PK no archive")
     (handed / "notes.txt").write_text("not handed in")
@@ -234,6 +235,7 @@ def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
     assert grades.loads((out / "ada.json").read_text()).score == 16
     assert (out / "ada.pdf").read_bytes().startswith(b"%PDF")
     assert "your-login" in rows["Grace Hopper"]["notes"]
+    assert "of 2 papers that in work was taken" in rows["ada"]["notes"]
 
 
 def test_what_is_no_archive(source, tmp_path):
@@ -387,6 +389,15 @@ def test_nothing_is_left_of_a_grader(source, solved, tmp_path):
             process.terminate()
         assert process.wait(60) == (143 if wait else 1)
         assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_course_without_hidden_tests(source, tmp_path):
+    """Its exercises' points would be those of its checks, without a word."""
+    shutil.copytree(source, tmp_path / "source")
+    text = (source / "checks.py").read_text()
+    (tmp_path / "source/checks.py").write_text(re.sub(r"### .* HIDDEN TESTS\n", "", text))
+    with pytest.raises(marks.MarkError, match="points would not count"):
+        Grader(tmp_path / "source")
 
 
 def test_patience_ends():

@@ -68,6 +68,11 @@ class Grader:
         self.given, self.solution = self.folder / "given", self.folder / "solution"
         try:
             stripped = marks.student_tree(root, self.given)
+            if stripped and not self.course.whole:
+                raise MarkError(
+                    "checks.py: no check stands between ### BEGIN HIDDEN TESTS and ### END HIDDEN "
+                    "TESTS, so points would not count: put those there that need the solution"
+                )
             self.gaps = (stripped.keys() or marks.gaps(root)) - {"checks.py"}
             trees.lay(root, self.solution, trees.files(root))
         except BaseException:
@@ -145,6 +150,8 @@ class Grader:
             papers = [path for path in papers if path.is_file() and not path.is_symlink()]
             if not papers:
                 raise StudentError(f"there is no {marks.PAPER} in {submission.name}")
+            where = papers[0].parent.relative_to(source)
+            others = len(papers) > 1 and papers[0].parent != source
             try:
                 handed = box.copy(papers[0].parent, "handed", skip=SKIPPED)
             except ContainError as error:
@@ -152,7 +159,7 @@ class Grader:
         tree = self.folder / "tree"
         shutil.rmtree(tree, ignore_errors=True)
         shutil.copytree(self.given, tree)
-        notes = []
+        notes = [f"of {len(papers)} papers that in {where} was taken"] if others else []
         for path in sorted(handed.rglob("*")):
             name = str(path.relative_to(handed))
             ours = self.given / name
