@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, Paper
-from tools import course, marks, trees
+from tools import course, grade, marks, trees
 
 pytestmark = pytest.mark.xdist_group("course")
 
@@ -104,11 +104,15 @@ def test_a_leak_is_found(source, tmp_path):
     (tmp_path / "source/pycode/hints.py").write_text(
         '"""Hints."""\n\n# machine = make_pipeline(StandardScaler(), SVC())\n'
     )
+    paper = tmp_path / "source/paper.tex"
+    paper.write_text("% rows = lab.load(login)\n" + paper.read_text())
     stripped = marks.student_tree(tmp_path / "source", tmp_path / "target/student")
     trees.commit(tmp_path / "target/student", "x", **trees.COURSE)
     found = course.leaks(stripped, tmp_path / "target")
-    line = "machine = make_pipeline(StandardScaler(), SVC())"
-    assert found == [f"student/.git: {line}", f"student/pycode/hints.py: {line}"]
+    assert found == [
+        "student/paper.tex:1: rows = lab.load(login)",
+        "student/pycode/hints.py:3: machine = make_pipeline(StandardScaler(), SVC())",
+    ]
 
 
 def test_gradescope_has_the_solution_and_what_builds_it(made):
@@ -117,3 +121,26 @@ def test_gradescope_has_the_solution_and_what_builds_it(made):
     assert {"setup.sh", "run_autograder"} <= set(names)
     for name in ("paper.tex", "checks.py", "tools/grade.py", "pycode/lab.py", "latexmkrc"):
         assert [path for path in names if path.endswith(name)], name
+
+
+def test_a_check_that_students_cannot_run_is_named(source, tmp_path):
+    paper = Paper(tmp_path / "source")
+    shutil.copytree(source, paper.folder)
+    text = paper.read("checks.py")
+    first = text.index('@check("data"')
+    asking = (
+        '@check("data", hint="no")\ndef asks(run: Run):\n    return run.recorded("data.n_rows")'
+    )
+    (paper.folder / "checks.py").write_text(f"{text[:first]}{asking}\n\n\n{text[first:]}")
+    paper.edit("paper.tex", "data set}{5}", "data set}{6}")
+    with pytest.raises(grade.GradeError, match=r"checks\.py:\d+: asks: only checks between the"):
+        course.write(paper.folder, tmp_path / "target")
+
+
+def test_a_block_that_calls_what_is_to_do(source, tmp_path):
+    paper = Paper(tmp_path / "source")
+    shutil.copytree(source, paper.folder)
+    called = "\\begin{pycode}\nlab.load(login)\n\\end{pycode}\n\\section{Data}"
+    paper.edit("paper.tex", "\\section{Data}", called)
+    with pytest.raises(course.CourseError, match=r"what students start from: .* NotImplemented"):
+        course.write(paper.folder, tmp_path / "target")

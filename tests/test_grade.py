@@ -171,12 +171,8 @@ def another_route(paper: Paper) -> None:
         "return inference.proportion(predicted == split.y_test)",
         "return inference.proportion(np.asarray(predicted) == split.y_test)",
     )
-    text = paper.read("paper.tex")
-    for condition in re.findall(r"\\claim\{(.*?)\}", text):
-        turned = "not (logistic.accuracy >= svm.accuracy)"
-        assert condition == "svm.accuracy > logistic.accuracy"
-        text = text.replace(f"{{{condition}}}", f"{{{turned}}}")
-    (paper.folder / "paper.tex").write_text(text)
+    turned = "not (logistic.accuracy >= svm.accuracy)"
+    paper.edit("paper.tex", r"\claim{svm.accuracy > logistic.accuracy}", rf"\claim{{{turned}}}")
 
 
 # What each is worth, and what the report or its notes say of it.
@@ -212,8 +208,9 @@ def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
     start = handed / "Grace Hopper"
     marks.student_tree(source, start)
     with zipfile.ZipFile(handed / "ada.zip", "w") as archive:
-        for name in ("paper.tex", "pycode/lab.py"):
-            archive.write(solved.folder / name, f"work/{name}")
+        archive.write(solved.folder / "paper.tex", "work/paper.tex")
+        archive.write(solved.folder / "pycode/lab.py", "work/lab.py")
+        archive.writestr("work/.venv/lib/huge.so", bytes(60_000_000), zipfile.ZIP_DEFLATED)
         archive.writestr("work (1)/paper.tex", "an older one")
     (handed / "nobody").mkdir()
     (handed / "broken.zip").write_bytes(b"PK no archive")
@@ -224,9 +221,11 @@ def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
     assert grade.main() == 0
     told = capfd.readouterr()
     assert "4/4" in told.err  # the progress bar
+    assert "notes.txt: neither a folder nor a zip archive" in told.err
     with (out / "grades.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["login"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"Grace Hopper", "ada", "nobody", "broken"}
+    assert "lab.py was taken for pycode/lab.py" in rows["ada"]["notes"]
     assert (rows["ada"]["score"], rows["ada"]["max_score"]) == ("16", "16")
     assert (rows["Grace Hopper"]["score"], rows["Grace Hopper"]["exercise model"]) == ("0", "0")
     assert "there is no paper.tex" in rows["nobody"]["notes"]
@@ -299,7 +298,7 @@ def test_answers_that_grow(grader, solved, tmp_path):
     )
     rewrite(solved, "describe", "return {'n_rows': 10**5000}")
     solved.edit("paper.tex", "The data have", r"\iffalse\end{document}\fi The 600 rows have")
-    solved.edit("paper.tex", r"\claim{", r"\claim{login * 9999999999 == 1 or ")
+    solved.edit("paper.tex", r"\claim{svm", r"\claim{login * 9999999999 == 1 or svm")
     with (solved.folder / "paper.tex").open("a") as file:
         file.write(r"\begin{solution}" * 500_000)
     found = grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf")
@@ -354,15 +353,22 @@ def test_students_try_their_own_checks(source, tmp_path):
 def test_what_makes_no_course(source, tmp_path):
     """Each is named with its file and line."""
     for file, old, new, told in (
-        ("paper.tex", "data set}{5}", "data set}{7}", r"paper\.tex:36: .*5 checks cannot share 7"),
+        ("paper.tex", "data set}{5}", "data set}{7}", r"paper\.tex:37: .*5 checks cannot share 7"),
         (
             "checks.py",
             '@check("panel"',
             '@check("panels"',
             r"checks\.py:\d+: no exercise .*'panels'",
         ),
-        ("checks.py", '"claim"', '"data"', r"paper\.tex:88: .*no check of it"),
-        ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 36"),
+        ("checks.py", '"claim"', '"data"', r"paper\.tex:89: .*no check of it"),
+        (
+            "checks.py",
+            '@check("claim", hint=',
+            '@check("claim", ',
+            r"checks\.py:\d+: (Type|Syntax)Error",
+        ),
+        ("checks.py", "import numpy as np", "import numpy as", r"checks\.py:\d+: SyntaxError"),
+        ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 37"),
         ("paper.tex", "Add a model", "F\xfcr alle", r"paper\.tex: .*: save it as UTF-8"),
     ):
         folder = tmp_path / file / str(len(told))

@@ -127,24 +127,20 @@ def test_whatever_stands_between_marks_goes(lines):
 
 
 def test_pieces_of_solutions_are_found_in_other_words_around_them():
-    taken = ["  return  model.fit(X_train, y_train)", r"We see \num{3} that the machine is ahead."]
-    pieces = list(marks.pieces(taken, "nothing of this"))
-    assert marks.leaks(pieces, "def f(): return model.fit(X_train,\n y_train) # so") == [
-        "return model.fit(X_train, y_train)"
-    ]
-    assert marks.leaks(pieces, "but that the\nmachine is ahead.") == ["that the machine is ahead."]
+    taken = ("  return  model.fit(X_train, y_train)", r"We see \num{3} that the machine is ahead.")
+    pieces = marks.pieces({"lab.py": marks.Stripped("nothing of this", taken)})
+    line = "return model.fit(X_train, y_train)"
+    assert marks.leaks(pieces, "\ndef f(): return model.fit(X_train,  y_train) # so") == {line: 2}
+    assert marks.leaks(pieces, "return model.fit(X_train,\n y_train)") == {line: 0}
+    words = "that the machine is ahead."
+    assert marks.leaks(pieces, f"but {words}") == {words: 1}
     assert not marks.leaks(pieces, "return model.fit(X_test, y_test)")
-    assert not list(marks.pieces(taken[:1], "x = 1\nreturn model.fit(X_train, y_train)\n"))
 
 
 @pytest.mark.parametrize(
-    ("name", "line"),
-    [("sections/data.tex", r"\begin{solution}"), ("pycode/steps.sh", "### BEGIN SOLUTION")],
+    ("before", "given"), [("", True), ("# old: ", False), ("x = 1  # ", False)]
 )
-def test_marks_where_nothing_is_taken_out(tmp_path, name, line):
-    """Students would get the solution."""
-    for file, text in (("paper.tex", EXERCISE), (name, f"x\n{line}\n")):
-        (tmp_path / "source" / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "source" / file).write_text(text)
-    with pytest.raises(MarkError, match=rf"{name}:2: .* stand in paper\.tex"):
-        marks.student_tree(tmp_path / "source", tmp_path / "target")
+def test_what_students_get_anyway_is_no_secret(before, given):
+    line = "return model.fit(X_train, y_train)"
+    text = f"{before}{line}\n"
+    assert (marks.pieces({"lab.py": marks.Stripped(text, (line,))}) == []) == given

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import math
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,14 @@ def read_course(root: Path) -> Course:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.name == "<module>"
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1]
+        raise MarkError(f"checks.py:{line}: {type(error).__name__}: {error}") from error
     checks = {e.key: tuple(c for c in _checks if c.exercise == e.key) for e in exercises}
     for found in _checks:
         if found.exercise not in checks:
@@ -316,7 +324,7 @@ def assess(
         for checked in course.checks[exercise.key]:
             if only is not None and checked.function.__name__ not in only:
                 continue
-            passed, texts = False, ("", "")
+            passed, texts, hint = False, ("", ""), checked.hint
             try:
                 if isinstance(run, StudentError):
                     raise run
@@ -324,9 +332,10 @@ def assess(
                 difference = differ(*checked.function(run))
                 passed, texts = difference is None, difference or texts
             except StudentError as error:
-                texts = "", str(error)
-            except GradeError:
-                raise
+                texts, hint = ("", str(error)), ""  # which is about an answer that is wrong
+            except GradeError as error:
+                line = checked.function.__code__.co_firstlineno
+                raise GradeError(f"checks.py:{line}: {checked.name}: {error}") from error
             except Exception as error:  # what was returned is not at all what was asked for
                 texts = "", f"an answer of another kind ({type(error).__name__}: {error})"
             yield Outcome(
@@ -337,6 +346,6 @@ def assess(
                 passed=passed,
                 expected=texts[0],
                 found=texts[1],
-                hint=checked.hint,
+                hint=hint,
                 hidden=checked.function.__name__ not in course.visible,
             )

@@ -24,6 +24,7 @@ from tools.trees import TreeError
 ROOT = Path(__file__).resolve().parent.parent
 # What of the students' tree only terminals have use for.
 NOT_IN_COCALC = shutil.ignore_patterns(".git", ".gitignore", ".devcontainer", "apt*.txt")
+WHO = {"solution": "the solution", "student": "what students start from"}
 
 
 class CourseError(Exception):
@@ -46,7 +47,12 @@ def write(root: Path, target: Path) -> str:
         for name, source in (("solution", root), ("student", student)):
             papers[name] = folder = grader.folder / f"{name}-paper"
             trees.lay(source, folder, trees.files(source))
-            grade.build(folder)
+            try:
+                grade.build(folder)
+            except GradeError as error:
+                raise CourseError(f"{WHO[name]}: {error}") from error
+        # Those checks that students have must do without the solution.
+        grade.check_yourself(papers["student"])
         shutil.copy(papers["student"] / "paper.pdf", target / "student.pdf")
         shutil.copy(papers["student"] / "results.json", student)
         trees.commit(student, "Hand out the course", **trees.COURSE)
@@ -70,23 +76,24 @@ def assignment(root: Path) -> str:
 
 
 def leaks(stripped: Mapping[str, Stripped], target: Path) -> list[str]:
-    """A line for each piece of a solution in what is in `target`, git objects and PDFs included."""
-    given = "\n".join(found.text for found in stripped.values())
-    taken = [line for found in stripped.values() for line in found.taken]
-    pieces = list(dict.fromkeys(marks.pieces(taken, given)))
-    texts = {}
-    for path in sorted(target.rglob("*")):
+    """A line for each piece of a solution in what is in `target`, git objects and PDFs included.
+
+    It says where the piece stands first, outside git.
+    """
+    secret, found = marks.pieces(stripped), {}
+    for path in sorted(target.rglob("*"), key=lambda path: (path.name == ".git", path)):
         if path.name == ".git":
-            texts[path] = printed(path, "git", "cat-file", "--batch-all-objects", "--batch")
+            text = printed(path, "git", "cat-file", "--batch-all-objects", "--batch")
         elif path.suffix == ".pdf":
-            texts[path] = printed(path.parent, "pdftotext", "-raw", str(path), "-")
+            text = printed(path.parent, "pdftotext", "-raw", str(path), "-")
         elif path.is_file() and ".git" not in path.parts:
-            texts[path] = path.read_bytes()
-    return [
-        f"{path.relative_to(target)}: {piece}"
-        for path, text in texts.items()
-        for piece in marks.leaks(pieces, text.decode(errors="replace"))
-    ]
+            text = path.read_bytes()
+        else:
+            continue
+        for piece, line in marks.leaks(secret, text.decode(errors="replace")).items():
+            place = f"{path.relative_to(target)}:{line}".removesuffix(":0")
+            found.setdefault(piece, f"{place}: {piece}")
+    return list(found.values())
 
 
 def printed(folder: Path, *command: str) -> bytes:
@@ -98,11 +105,11 @@ def prove(grader: Grader, tree: Path, login: str, *, whole: bool) -> str:
     """A line on what a tree is worth; raises CourseError if it is not all, or not nothing."""
     found = grader.grade(tree, login)
     wrong = [outcome for outcome in found.outcomes if outcome.passed != whole]
-    name = "the solution" if whole else "what students start from"
+    name = WHO["solution" if whole else "student"]
     if wrong:
         what = "fails" if whole else "passes"
         lines = [f"  {o.exercise}: {o.name}: {o.found}" for o in wrong]
-        raise CourseError("\n".join([f"{name} {what}:", *lines, *found.notes]))
+        raise CourseError("\n".join([f"{name} {what}:", *lines]))
     return f"{name}: {found.score} of {found.max_score} points"
 
 
@@ -112,8 +119,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         new = Path(temporary, "course")
         try:
-            if names := trees.unknown(ROOT):
-                raise CourseError(f"{names[0]}: add it to git, or name it in .gitignore")
+            if names := set(trees.unknown(ROOT)) - {"results.json"}:
+                raise CourseError(f"{min(names)}: add it to git, or name it in .gitignore")
             root = marks.source(ROOT, Path(temporary, "source"))
             if root != ROOT:
                 print("paper.tex has no exercise: taking the sample in course/", flush=True)

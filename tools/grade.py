@@ -174,7 +174,12 @@ class Grader:
             elif data != ours.read_bytes():
                 notes.append(f"{name} was changed; the course's own was used")
         for name in sorted(self.gaps):
-            if not (handed / name).is_file():
+            if (handed / name).is_file():
+                continue
+            if (beside := handed / Path(name).name).is_file():
+                notes.append(f"{beside.name} was taken for {name}")
+                (tree / name).write_bytes(box.read(beside))
+            else:
                 notes.append(f"{name} is missing; the one with gaps was used")
         return tree, notes
 
@@ -284,7 +289,7 @@ def build(folder: Path) -> None:
     )
     if done.returncode:
         told = done.stdout.decode(errors="replace")
-        raise GradeError(f"{folder / marks.PAPER} does not build: {_reason(told)}")
+        raise GradeError(f"the paper does not build: {_reason(told)}")
 
 
 def environment() -> dict[str, str]:
@@ -304,13 +309,13 @@ def _unpack(archive: Path, folder: Path) -> Path:
     """The folder with the files of a zip archive; raises StudentError if it is none."""
     try:
         with zipfile.ZipFile(archive) as file:
-            entries = file.infolist()
+            entries = [e for e in file.infolist() if not set(SKIPPED) & {*Path(e.filename).parts}]
             if len(entries) > ENTRIES or sum(entry.file_size for entry in entries) > 50_000_000:
                 raise ValueError(f"more than 50 MB, or {ENTRIES} files")
             # Others take as much memory as they like.
             if any(entry.compress_type not in PACKED for entry in entries):
                 raise ValueError("packed in an unusual way")
-            file.extractall(folder)
+            file.extractall(folder, entries)
     except Exception as error:  # zipfile, zlib and codecs have many for what is no archive
         raise StudentError(f"{archive.name}: {error}") from error
     return folder
@@ -348,8 +353,8 @@ def check_yourself(root: Path = ROOT) -> Grade:
         )
         outcomes = tuple(assess(known, run, only=known.visible))
         process.kill()
-    notes = ([failure] if failure else []) + ([] if known.whole else [PART])
-    return Grade(run.login, outcomes, tuple(notes), round(time.monotonic() - began, 1))
+    notes = (failure,) if failure else ()
+    return Grade(run.login, outcomes, notes, round(time.monotonic() - began, 1))
 
 
 def submissions(paths: Iterable[Path]) -> dict[str, Path]:
@@ -367,6 +372,8 @@ def submissions(paths: Iterable[Path]) -> dict[str, Path]:
         some = [one for one in some if not several or not one.name.startswith((".", "__MACOSX"))]
         if not some:
             raise GradeError(f"{path}: no {marks.PAPER}, no folder and no zip archive in it")
+        for one in set(inside) - set(some) if several else ():
+            print(f"{one}: neither a folder nor a zip archive, and not graded", file=sys.stderr)
         for one in some:
             name = re.sub(r"\.zip\Z", "", one.resolve().name, flags=re.I)
             if name in found:
@@ -401,7 +408,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if not arguments.submissions:
-            print(grades.report(check_yourself()))
+            print(f"Here are {PART}.\n\n{grades.report(check_yourself())}")
             return 0
         if arguments.login is None:
             found = submissions(arguments.submissions)
@@ -444,7 +451,8 @@ def grade_all(found: Mapping[str, Path], arguments: argparse.Namespace) -> int:
         for hole in grader.holes:
             print(f"not contained: {hole}", file=sys.stderr)
     if len(found) > 1:
-        names = list(dict.fromkeys(name for row in rows for name in row))
+        rows_by_length = sorted(rows, key=len, reverse=True)
+        names = list(dict.fromkeys(name for row in rows_by_length for name in row))
         table = arguments.out / "grades.csv"
         with table.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, names)

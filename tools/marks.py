@@ -8,7 +8,7 @@ Exercises stand in paper.tex, each as \begin{exercise}{title}{points}{key} and a
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def strip(text: str, file: str) -> Stripped:
             else:
                 inside = ""
         elif NEARLY.match(line) and (block or file.endswith(".py")):
-            raise MarkError(f"{here} is no mark: write ### BEGIN {SOLUTION} or ### END {SOLUTION}")
+            raise MarkError(f"{here} is no mark: write BEGIN or END and {SOLUTION} or {HIDDEN}")
         elif edge and edge[1] == "end" and inside:
             raise MarkError(f"{file}:{at}: ### BEGIN {inside} is not ended in its block")
         elif environment and environment[2] == "solution":
@@ -162,23 +162,32 @@ def _gap(indent: str, block: str, name: str) -> list[str]:
     return [f"{indent}{RAISE}" if indent else COMMENT]
 
 
-def pieces(taken: Iterable[str], given: str) -> Iterator[str]:
-    """What would give a solution away: its lines, and of prose the words between commands.
+def pieces(stripped: Mapping[str, Stripped]) -> list[str]:
+    """What would give solutions away: their lines, and of prose the words between commands.
 
-    White space is folded; what is short, or stands in what students get anyway, does not count.
+    White space is folded; what is short, or stands outside comments in what students get of the
+    same files, does not count.
     """
-    known = _folded(given)
-    for line in taken:
+    comments = {file: "%" if file.endswith(".tex") else "#" for file in stripped}
+    known = _folded(
+        "\n".join(re.sub(f"{comments[f]}.*", "", found.text) for f, found in stripped.items())
+    )
+    secret: dict[str, None] = {}
+    for line in (line for found in stripped.values() for line in found.taken):
         words = re.split(r"\\[A-Za-z]+\*?|[{}\[\]]", line) if "\\" in line else []
-        for piece in map(_folded, (line, *words)):
-            if len(piece) >= FEWEST and piece not in known:
-                yield piece
+        some = [_folded(piece) for piece in (line, *words)]
+        secret |= dict.fromkeys(p for p in some if len(p) >= FEWEST and p not in known)
+    return list(secret)
 
 
-def leaks(found: Iterable[str], text: str) -> list[str]:
-    """Those pieces of solutions that stand in a text."""
-    folded = _folded(text)
-    return [piece for piece in found if piece in folded]
+def leaks(secret: Iterable[str], text: str) -> dict[str, int]:
+    """Those pieces of solutions that stand in a text, with the line, 0 if they are over several."""
+    folded, lines = _folded(text), [_folded(line) for line in text.split("\n")]
+    return {
+        piece: next((n for n, line in enumerate(lines, 1) if piece in line), 0)
+        for piece in secret
+        if piece in folded
+    }
 
 
 def _folded(text: str) -> str:

@@ -37,6 +37,10 @@ LEFT_OUT = {  # and why
 }
 # Tests of what an author writes, and of what that calls; they hold with other models and data.
 TESTS = ("code", "data", "document", "evaluation", "figures", "inference", "lint", "results", "tex")
+COURSE = """
+This is a course: `docs/course.md` says how exercises, in `paper.tex`, `pycode/lab.py` and
+`checks.py`, are written, handed out and graded.  Students get `course/README.md` for this page.
+"""
 KEPT = {"tests/conftest.py", "tests/small.tex", "tests/study.tex"}
 KEPT |= {f"tests/test_{name}.py" for name in TESTS}
 
@@ -79,10 +83,13 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         own = _inside(SKELETON, files)
         trees.lay(ROOT / SKELETON, new, ["README.md", "CITATION.cff"] if source else own)
         if source:
+            (new / "tests/test_document.py").unlink()  # which wants a paper, not answers
             laid = set(_inside(source, files))
             trees.lay(ROOT / source, new, laid - {"README.md"})
             trees.lay(ROOT / source, new / source, laid & {"README.md"})
             trees.lay(ROOT, new, [file for file in files if file.startswith("docs/")])
+            with (new / "README.md").open("a", encoding="utf-8") as file:
+                file.write(COURSE)
         _fill(new, title or folder.resolve().name, name or AUTHOR, email or EMAIL)
         _cite(new)
         trees.commit(new, "Start a fresh paper", **identity)

@@ -144,8 +144,11 @@ def answer(request: dict[str, Any]) -> Any:
 
 def failure(error: BaseException) -> str:
     """What went wrong, and where in the paper's own code."""
-    told = " ".join("".join(traceback.format_exception_only(error)).split())
     root = f"{Path.cwd()}{os.sep}"
+    if isinstance(error, SyntaxError) and (error.filename or "").startswith(root):
+        file = os.path.relpath(error.filename or "")
+        return f"{type(error).__name__}: {error.msg} ({file}:{error.lineno})"
+    told = " ".join("".join(traceback.format_exception_only(error)).split())
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(root)]
     place = f" ({os.path.relpath(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return told[:500] + place
