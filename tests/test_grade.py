@@ -361,6 +361,12 @@ def test_what_makes_no_course(source, tmp_path):
             '@check("panels"',
             r"checks\.py:\d+: no exercise .*'panels'",
         ),
+        (
+            "checks.py",
+            "def load_gives_your_rows",
+            "def describe_counts",
+            r"checks\.py:\d+: another check is called describe_counts",
+        ),
         ("checks.py", '"claim"', '"data"', r"paper\.tex:88: .*no check of it"),
         ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 36"),
         ("paper.tex", "Add a model", "F\xfcr alle", r"paper\.tex: .*: save it as UTF-8"),
