@@ -360,6 +360,12 @@ def test_what_makes_no_course(source, tmp_path):
             '@check("panels"',
             r"checks\.py:\d+: no exercise .*'panels'",
         ),
+        (
+            "checks.py",
+            "def load_gives_your_rows",
+            "def describe_counts",
+            r"checks\.py:\d+: another check is called describe_counts",
+        ),
         ("checks.py", '"claim"', '"data"', r"paper\.tex:89: .*no check of it"),
         (
             "checks.py",

@@ -102,9 +102,13 @@ def read_course(root: Path) -> Course:
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1]
         raise MarkError(f"checks.py:{line}: {type(error).__name__}: {error}") from error
     checks = {e.key: tuple(c for c in _checks if c.exercise == e.key) for e in exercises}
+    known_names: set[str] = set()
     for found in _checks:
+        line, name = found.function.__code__.co_firstlineno, found.function.__name__
+        if name in known_names:  # students may have one of them
+            raise MarkError(f"checks.py:{line}: another check is called {name}, too: rename one")
+        known_names.add(name)
         if found.exercise not in checks:
-            line = found.function.__code__.co_firstlineno
             known = ", ".join(checks)
             raise MarkError(
                 f"checks.py:{line}: no exercise has the key {found.exercise!r}: {known}"
