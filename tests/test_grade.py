@@ -366,7 +366,7 @@ def test_what_makes_no_course(source, tmp_path):
             "def describe_counts",
             r"checks\.py:\d+: another check is called describe_counts",
         ),
-        ("checks.py", '"claim"', '"data"', r"paper\.tex:89: .*no check of it"),
+        ("checks.py", '"claim"', '"data"', r"paper\.tex:90: .*no check of it"),
         (
             "checks.py",
             '@check("claim", hint=',

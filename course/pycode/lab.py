@@ -94,8 +94,8 @@ def draw(ax: "Axes", accuracies: Mapping[str, float]) -> None:
 def accuracies(
     accuracies: Mapping[str, float], *, width: str | float, fontsize: str | float = 10
 ) -> figures.Drawn:
-    r"""The `\includegraphics` of the models' accuracies: figures/accuracies.pdf."""
-    fig, (ax,) = figures.panels(width, fontsize, height=2.2)
+    r"""The `\includegraphics` of the models' accuracies: figures/accuracies.pdf, not as wide as the text."""
+    fig, (ax,) = figures.panels(0.6 * figures.points(width), fontsize, height=2)
     draw(ax, accuracies)
     listed = ", ".join(f"{name} {value:.2f}" for name, value in accuracies.items())
     return fig, f"Test accuracy: {listed}."
