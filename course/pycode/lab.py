@@ -94,7 +94,7 @@ def draw(ax: "Axes", accuracies: Mapping[str, float]) -> None:
 def accuracies(
     accuracies: Mapping[str, float], *, width: str | float, fontsize: str | float = 10
 ) -> figures.Drawn:
-    r"""The `\includegraphics` of the models' accuracies: figures/accuracies.pdf, not as wide as the text."""
+    r"""The `\includegraphics` of accuracies, not as wide as the text: figures/accuracies.pdf."""
     fig, (ax,) = figures.panels(0.6 * figures.points(width), fontsize, height=2)
     draw(ax, accuracies)
     listed = ", ".join(f"{name} {value:.2f}" for name, value in accuracies.items())
