@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from types import SimpleNamespace
 
 import numpy as np
@@ -417,7 +418,7 @@ def test_patience_ends():
     with Box(hide=[]) as box:
         (box.folder / "student.py").write_text("while True:\n    pass\n")
         (box.folder / "calls").mkdir()
-        with grade._called(box, 1) as functions:
+        with grade.Boxed(box, 1) as functions:
             for told in 3 * ["no end after"] + 2 * ["not called any more"]:
                 with pytest.raises(StudentError, match=told):
                     functions("lab.load")
@@ -451,3 +452,26 @@ def test_what_agrees():
         ),
     ):
         assert checking.differ(expected, found) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "claims"),
+    [
+        (r"\todo", "", []),
+        ("% \\claim{a > b}{x}\nNo.", "No.", []),
+        (r"\iffalse\claim{a > b}{x}\fi No.", "No.", []),
+        (r"50\% \claim{a  > b}{\num{\result{a}}}", None, ["a > b"]),
+    ],
+)
+def test_what_counts_as_an_answer(text, answer, claims):
+    """What LaTeX does not set is none."""
+    exercise = "\\begin{exercise}{T}{1}{key}\n\\end{exercise}\n"
+    paper = f"{exercise}\\begin{{solution}}{text}\n\\end{{solution}}"
+    nothing: Any = None
+    run = checking.Run(
+        LOGIN, student=nothing, solution=None, text=paper, files=nothing, failure="", expected=None
+    )
+    assert run.answer("key") == (text if answer is None else answer)
+    assert run.claims("key") == claims
+    with pytest.raises(checking.StudentError, match="put it back"):
+        run.answer("other")

@@ -121,12 +121,12 @@ def read_course(root: Path) -> Course:
             here = f"{marks.PAPER}:{exercise.line}: exercise {exercise.key}"
             raise MarkError(f"{here}: checks.py has no check of it")
     for exercise in exercises:
-        here, n = (
-            f"{marks.PAPER}:{exercise.line}: exercise {exercise.key}",
-            len(checks[exercise.key]),
-        )
+        n = len(checks[exercise.key])
         if whole and exercise.points % n:
-            raise MarkError(f"{here}: its {n} checks cannot share {exercise.points} points equally")
+            raise MarkError(
+                f"{marks.PAPER}:{exercise.line}: exercise {exercise.key}: its {n} checks cannot"
+                f" share {exercise.points} points equally"
+            )
     names = {node.name for node in ast.walk(ast.parse(given)) if isinstance(node, ast.FunctionDef)}
     return Course(root, tuple(exercises), checks, frozenset(names), whole)
 
@@ -218,14 +218,15 @@ class Run:
             raise StudentError(f"{name} was not made") from error
 
     def answer(self, exercise: str) -> str:
-        """The LaTeX that answers an exercise, without comments; "" for what is left to do."""
+        """The LaTeX that answers an exercise, without what is not set; "" for what is to do."""
         begin = rf"\\begin\s*\{{exercise\}}\s*{lint.GROUP}\s*{lint.GROUP}\s*\{{\s*{exercise}\s*\}}"
         found = re.search(rf"{begin}(.*?)(?:\\begin\s*\{{exercise\}}|\Z)", self._text, re.S)
         if not found:
             raise StudentError("this exercise is not in paper.tex any more: put it back")
         parts = found[1].split("\\begin{solution}")[1:]
         answers = [part.partition("\\end{solution}")[0] for part in parts]
-        text = re.sub(r"(?<!\\)%.*", "", "\n".join(answers)).strip()[:LONGEST]
+        text = re.sub(r"(?<!\\)%.*", "", "\n".join(answers)[:LONGEST])
+        text = re.sub(r"\\iffalse\b.*?(?:\\fi\b|\Z)", "", text, flags=re.S).strip()
         return "" if text == marks.TODO else text
 
     def claims(self, exercise: str) -> list[str]:

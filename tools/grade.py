@@ -61,7 +61,7 @@ class Grader:
 
     def __init__(self, root: Path, *, seconds: int = SECONDS):
         self.course, self.seconds = read_course(root), seconds
-        self._process: subprocess.Popen[str] | None = None
+        self._own: Own | None = None
         self._known: dict[str, Mapping[str, Any]] = {}
         self.holes: tuple[str, ...] = ()  # what was not contained
         self.folder = Path(tempfile.mkdtemp(prefix="grader-"))  # for its owner only
@@ -85,9 +85,8 @@ class Grader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process:
-            with self._process:
-                self._process.kill()
+        if self._own:
+            self._own.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def grade(self, submission: Path, login: str, pdf: Path | None = None) -> Grade:
@@ -125,7 +124,7 @@ class Grader:
                     pdf.write_bytes(box.read("work/paper.pdf", 50_000_000))
                 except (OSError, ValueError) as error:
                     notes.append(f"the paper is not copied: {error}")
-            with _called(box, max(5, self.seconds // 4)) as functions, spare(MEGABYTES):
+            with Boxed(box, max(5, self.seconds // 4)) as functions, spare(MEGABYTES):
                 run = Run(
                     login,
                     student=functions,
@@ -188,7 +187,7 @@ class Grader:
         if login in self._known:
             return self._known[login]
         paper = self.solution / marks.PAPER
-        text = (self.course.root / marks.PAPER).read_text(encoding="utf-8")
+        text = marks.read(self.course.root / marks.PAPER)
         line = f"login = {json.dumps(login, ensure_ascii=False)}"
         text, n = LOGIN.subn(lambda _: line, text)
         # What the solution claims of its own data may be false for those of others.
@@ -205,29 +204,44 @@ class Grader:
         return self._known[login]
 
     def _ask(self, request: str) -> str:
-        if self._process is None:
-            command = [sys.executable, str(Path(student.__file__))]
-            self._process = subprocess.Popen(
-                command,
-                cwd=self.solution,
-                env=environment(),
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(request + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        if self._own is None:
+            self._own = Own(self.solution)
+        line = self._own.ask(request)
         if "error" in json.loads(line):
             raise GradeError(f"the solution fails: {json.loads(line)['error']}")
         return line
 
 
-class _called:  # noqa: N801
-    """The functions of the submission in a box, whose process starts anew after one that ended."""
+class Own:
+    """The functions of a paper that is trusted, in a process that is not contained."""
+
+    def __init__(self, folder: Path):
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(student.__file__))],
+            cwd=folder,
+            env=environment(),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, request: str) -> str:
+        """The line that answers a request."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(request + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline()
+
+    def end(self) -> None:
+        """Nothing; no more will be asked."""
+        with self.process:
+            self.process.kill()
+
+
+class Boxed:
+    """The functions of a submission in its box, in a process that starts anew if it has ended."""
 
     def __init__(self, box: Box, seconds: int):
         self.box, self.limits = box, Limits(seconds=seconds, output=20_000_000)
@@ -238,6 +252,7 @@ class _called:  # noqa: N801
         return Functions(self.ask)
 
     def ask(self, request: str) -> str:
+        """The line that answers a request; raises StudentError if there is none."""
         if not self.patience:
             raise StudentError("not called any more: several calls did not end")
         if self.process is None or self.process.poll() is not None:
@@ -329,30 +344,20 @@ def check_yourself(root: Path = ROOT) -> Grade:
         build(root)
     except GradeError as error:
         failure = str(error)
-    command = [sys.executable, str(Path(student.__file__))]
-    with subprocess.Popen(
-        command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-
-        def ask(request: str) -> str:
-            assert process.stdin
-            assert process.stdout
-            process.stdin.write(request + "\n")
-            process.stdin.flush()
-            return process.stdout.readline()
-
-        text = (root / marks.PAPER).read_text(encoding="utf-8")
-        run = Run(
-            LOGIN.findall(text)[0] if LOGIN.search(text) else "",
-            student=Functions(ask),
-            solution=None,
-            text=text,
-            files=lambda name: (root / name).read_bytes(),
-            failure=failure,
-            expected=None,
-        )
+    text, own = marks.read(root / marks.PAPER), Own(root)
+    run = Run(
+        (LOGIN.findall(text) or [""])[0],
+        student=Functions(own.ask),
+        solution=None,
+        text=text,
+        files=lambda name: (root / name).read_bytes(),
+        failure=failure,
+        expected=None,
+    )
+    try:
         outcomes = tuple(assess(known, run, only=known.visible))
-        process.kill()
+    finally:
+        own.end()
     notes = (failure,) if failure else ()
     return Grade(run.login, outcomes, notes, round(time.monotonic() - began, 1))
 
