@@ -298,7 +298,11 @@ def test_answers_that_grow(grader, solved, tmp_path):
         "return np.zeros((90_000, 1) if turn else (1, 90_000), int)",
     )
     rewrite(solved, "describe", "return {'n_rows': 10**5000}")
-    solved.edit("paper.tex", "The data have", r"\iffalse\end{document}\fi The 600 rows have")
+    solved.edit(
+        "paper.tex",
+        "The data have",
+        r"\iffalse\end{document}\fi The 600 rows have " + r"told\,~$ $" * 300,
+    )
     solved.edit("paper.tex", r"\claim{svm", r"\claim{login * 9999999999 == 1 or svm")
     with (solved.folder / "paper.tex").open("a") as file:
         file.write(r"\begin{solution}" * 500_000)

@@ -239,7 +239,7 @@ class Run:
         # The lint would follow these to any file of the grader's, and pass over all up to those.
         hiding = r"\\(?:input|include|title|author)\b|\\(?:begin|end)\{document\}"
         text = re.sub(hiding, r"\\relax", self.answer(exercise))
-        return [found.excerpt for found in lint.find(text) if found.kind == lint.TYPED]
+        return [found.excerpt for found in lint.find(text, only=lint.TYPED)]
 
     def holds(self, condition: str, results: Mapping[str, Any] | None = None) -> bool:
         """Whether a claim's condition holds for this student, or for made-up values by key."""

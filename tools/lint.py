@@ -8,7 +8,7 @@ Words pass in a sentence that cites, and on a line that ends with the comment `%
 import re
 import sys
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,12 +137,18 @@ class Finding:
         return f"{self.file}:{self.line}: {self.kind}: {self.excerpt}"
 
 
-def find(text: str, name: str | Path = "paper.tex") -> list[Finding]:
-    """All findings in the paper `text`, a file called `name`, and in the files that it inputs."""
-    return list(_find(text, Path(name).name, Path(name).parent))
+def find(text: str, name: str | Path = "paper.tex", *, only: str = "") -> list[Finding]:
+    """All findings in the paper `text`, a file called `name`, and in the files that it inputs.
+
+    Those of one kind `only` are found in hostile texts, too; words may take time without end.
+    """
+    sought = [(kind, table) for kind, table in SOUGHT if only in ("", kind)]
+    return list(_find(text, Path(name).name, Path(name).parent, sought))
 
 
-def _find(source: str, file: str, folder: Path) -> Iterator[Finding]:
+def _find(
+    source: str, file: str, folder: Path, sought: Sequence[tuple[str, re.Pattern[str]]]
+) -> Iterator[Finding]:
     hidden = list(HIDDEN.finditer(source))
     prose = HIDDEN.sub(lambda m: m[0] if m["kept"] else re.sub(r"[^\n]", " ", m[0]), source)
     claims = list(_claims(source, prose, file))
@@ -151,7 +157,7 @@ def _find(source: str, file: str, folder: Path) -> Iterator[Finding]:
     ends = sorted(stops | {m.start() for m in BREAK.finditer(source)})
     cited = {bisect(ends, m.start()) for m in hidden if m["cite"]}
     found = []
-    for kind, match in ((kind, m) for kind, table in SOUGHT for m in table.finditer(prose)):
+    for kind, match in ((kind, m) for kind, table in sought for m in table.finditer(prose)):
         start, line = match.start(), source.count("\n", 0, match.start()) + 1
         known = [literals for begin, end, literals in claims if begin <= start < end]
         if kind == TYPED:
@@ -165,7 +171,7 @@ def _find(source: str, file: str, folder: Path) -> Iterator[Finding]:
     for path in (m["file"] for m in hidden if m["file"]):
         for name in (path, f"{path}.tex"):
             if (folder / name).is_file():
-                yield from _find((folder / name).read_text("utf-8"), name, folder)
+                yield from _find((folder / name).read_text("utf-8"), name, folder, sought)
 
 
 def _claims(source: str, prose: str, file: str) -> Iterator[tuple[int, int, set[str]]]:
