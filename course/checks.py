@@ -11,7 +11,12 @@ from pycode.data import Dataset
 from tools.checking import Run, check
 
 KEYS = ("svm.accuracy", "logistic.accuracy")
-MADE_UP = {"first": 0.25, "second": 0.75, "third": 0.5}
+ANEW = np.random.default_rng()  # in each grading, so that nobody can know what is asked
+
+
+def made_up() -> dict[str, float]:
+    """Accuracies of three models, which are drawn anew."""
+    return dict(zip(("first", "second", "third"), ANEW.uniform(0.2, 0.9, 3).tolist(), strict=True))
 
 
 def other_split(seed: int = 7) -> data.Split:
@@ -34,9 +39,12 @@ def load_draws_what_is_asked(run: Run):
 )
 def describe_counts(run: Run):
     """`describe` counts any data set correctly."""
-    made_up = Dataset(np.zeros((10, 3)), np.repeat([0, 1, 2], [2, 7, 1]), ("a", "b", "c"))
-    found = run.student("lab.describe", made_up)
-    return {"n_rows": 10, "n_features": 3, "largest_class": 0.7}, found
+    counts, n_features = ANEW.integers(1, 20, 3), int(ANEW.integers(2, 6))
+    n_rows = int(counts.sum())
+    rows = Dataset(np.zeros((n_rows, n_features)), np.repeat([0, 1, 2], counts), ("a", "b", "c"))
+    largest = float(counts.max() / n_rows)
+    expected = {"n_rows": n_rows, "n_features": n_features, "largest_class": largest}
+    return expected, run.student("lab.describe", rows)
 
 
 @check("data", hint="Set each number by \\result{data....}, as the exercise says.")
@@ -108,29 +116,32 @@ def paper_records_accuracies(run: Run):
 @check("panel", hint="Bars stand upright, from 0 to the accuracy: ax.bar, not ax.barh.")
 def bars_are_as_high_as_accuracies(run: Run):
     """The bars are as high as the accuracies."""
-    bars = run.student.draw("lab.draw", MADE_UP)["bars"]
+    accuracies = made_up()
+    bars = run.student.draw("lab.draw", accuracies)["bars"]
     heights = sorted(height for _, bottom, _, height in bars if bottom == 0)
-    return sorted(MADE_UP.values()), heights
+    return sorted(accuracies.values()), heights
 
 
 @check("panel", hint="Each name has to be a tick label of the horizontal axis, under its bar.")
 def bars_stand_over_their_names(run: Run):
     """Each bar stands over its model's name."""
-    drawn = run.student.draw("lab.draw", MADE_UP)
+    accuracies = made_up()
+    drawn = run.student.draw("lab.draw", accuracies)
     names = {}
     for name, place in drawn["xticks"].items():
         inside = [h for x, _, width, h in drawn["bars"] if x <= place <= x + width]
         names[name] = inside[0] if inside else "no bar"
-    return MADE_UP, names
+    return accuracies, names
 
 
 @check("panel", hint="See ax.set_ylabel and ax.set_ylim.")
 def axis_is_named_and_begins_at_zero(run: Run):
     """The vertical axis is called "test accuracy", begins at 0 and has room for all bars."""
-    drawn = run.student.draw("lab.draw", MADE_UP)
+    accuracies = made_up()
+    drawn = run.student.draw("lab.draw", accuracies)
     bottom, top = drawn["ylim"]
     expected = {"name": "test accuracy", "begins at": 0, "has room": True}
-    room = bool(drawn["bars"]) and top >= max(MADE_UP.values())
+    room = bool(drawn["bars"]) and top >= max(accuracies.values())
     return expected, {"name": drawn["ylabel"], "begins at": bottom, "has room": room}
 
 
@@ -146,10 +157,11 @@ def paper_shows_the_panel(run: Run):
     return dict.fromkeys(found, True), found
 
 
-@check("claim", hint="Compare the keys in the condition, as in svm.accuracy > logistic.accuracy.")
+@check("claim", hint="Compare the keys in the condition, as in first.accuracy > second.accuracy.")
 def claim_could_be_false(run: Run):
     """The claim compares the two accuracies: with others it would be false."""
-    cases = [(0.8, 0.7), (0.7, 0.8), (0.75, 0.75)]
+    low, high = sorted(ANEW.uniform(0.5, 0.9, 2).tolist())
+    cases = [(high, low), (low, high), (high, high)]
     for condition in run.claims("claim"):
         held = [run.holds(condition, dict(zip(KEYS, values, strict=True))) for values in cases]
         if any(held) and not all(held):

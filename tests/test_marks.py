@@ -43,6 +43,8 @@ BROKEN_CODE = {
     "nested": ("### BEGIN SOLUTION\n### BEGIN HIDDEN TESTS\n", 2, "inside the solution of line 1"),
     "misspelt": ("\n### BEGIN SOLUTON\n", 2, "no mark"),
     "small letters": ("# begin solution\n", 1, "no mark"),
+    "after code": ("x = 1  ### BEGIN SOLUTION\n", 1, "no mark"),
+    "another word": ("### START SOLUTION\n", 1, "no mark"),
     "two signs": ("## END SOLUTION\n", 1, "no mark"),
     "something after": ("### BEGIN SOLUTION of 1\n", 1, "no mark"),
 }

@@ -52,7 +52,7 @@ ADDED = re.compile(r"pycode/\w+\.py|data/[^/]+\.csv")
 SECONDS = 120  # for the build; a call has a quarter
 MEGABYTES = 2000  # that the checks of a submission may take
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-SKIPPED = (".git", ".venv", ".cache", "dist")
+SKIPPED = (".git", ".venv", "venv", "node_modules", ".cache", "dist")
 PART = "only the checks that students have, a point each: whoever grades has more"
 
 
@@ -227,11 +227,12 @@ class Own:
         )
 
     def ask(self, request: str) -> str:
-        """The line that answers a request."""
+        """The line that answers a request, or nothing."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, and answers nothing
+            self.process.stdin.write(request + "\n")
+            self.process.stdin.flush()
         return self.process.stdout.readline()
 
     def end(self) -> None:

@@ -23,7 +23,7 @@ BLOCK = re.compile(r"\s*\\(begin|end)\{(py\w+)\}")
 MARK = re.compile(r"\s*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\s*")
 # What was meant for a mark, if it is none.
 NEARLY = re.compile(
-    r"\s*(?:#+\s*(?:begin|end)\s+(?:the\s+)?(?:solution|hidden)|###\s*(?:begin|end)\b)", re.I
+    r"#\s*(?:begin|end|start|stop)\s+(?:the\s+)?(?:solution|hidden)|^\s*###\s*(?:begin|end)\b", re.I
 )
 MISPLACED = re.compile(rb"\s*(?:### BEGIN (?:SOLUTION|HIDDEN)|\\begin\s*\{(?:exercise|solution)\})")
 TODO, COMMENT, RAISE = r"\todo", "# To do", 'raise NotImplementedError("to do")'
@@ -136,7 +136,7 @@ def strip(text: str, file: str) -> Stripped:
                 lines += _gap(line[: line.index("#")], block, name)
             else:
                 inside = ""
-        elif NEARLY.match(line) and (block or file.endswith(".py")):
+        elif NEARLY.search(line) and (block or file.endswith(".py")):
             raise MarkError(f"{here} is no mark: write BEGIN or END and {SOLUTION} or {HIDDEN}")
         elif edge and edge[1] == "end" and inside:
             raise MarkError(f"{file}:{at}: ### BEGIN {inside} is not ended in its block")
@@ -236,6 +236,8 @@ def student_tree(root: Path, target: Path) -> dict[str, Stripped]:
     trees.lay(root, target, names)
     stripped = {}
     for name in names:
+        if name.startswith("tools/"):
+            continue  # which speak of marks
         if name == PAPER or name.endswith(".py"):
             text = read(root / name)
             found = strip(text, name)
