@@ -149,7 +149,7 @@ def environment(**more: str) -> dict[str, str]:
 
     Small papers are built faster without processes that compute beside them.
     """
-    mine = ("PYTHON", "VIRTUAL_ENV", "MPLBACKEND", "TEX", "PYTEST")
+    mine = ("PYTHON", "VIRTUAL_ENV", "MPLBACKEND", "TEX", "PYTEST", "MAKE", "MFLAGS")
     env = {key: value for key, value in os.environ.items() if not key.startswith(mine)}
     path = [entry for entry in env["PATH"].split(":") if ".venv" not in entry]
     return {**env, "PATH": ":".join(path), "PYCODE_WORKERS": "1", **more}

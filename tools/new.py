@@ -83,7 +83,8 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         own = _inside(SKELETON, files)
         trees.lay(ROOT / SKELETON, new, ["README.md", "CITATION.cff"] if source else own)
         if source:
-            (new / "tests/test_document.py").unlink()  # which wants a paper, not answers
+            # Which wants a paper, not answers.
+            (new / "tests/test_document.py").unlink(missing_ok=True)
             laid = set(_inside(source, files))
             trees.lay(ROOT / source, new, laid - {"README.md"})
             trees.lay(ROOT / source, new / source, laid & {"README.md"})
