@@ -15,6 +15,7 @@ from test_grades import RUNNER, validator
 from conftest import ROOT, environment, path_without
 from tools import autograders, trees
 from tools.autograders import AutogradersError
+from tools.grade import ADDED
 
 # Gradescope's folder is prepared once.
 pytestmark = pytest.mark.xdist_group("autograders")
@@ -93,9 +94,7 @@ def source(tmp_path: Path) -> Path:
 def student(source: Path) -> Path:
     """What students get of it."""
     folder = source.with_name("student")
-    shutil.copytree(
-        source, folder, ignore=shutil.ignore_patterns("dist", "__pycache__", "grade.py")
-    )
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("dist", "__pycache__"))
     (folder / "pycode/lab.py").write_text("raise NotImplementedError\n", encoding="utf-8")
     return folder
 
@@ -246,9 +245,9 @@ def test_gradescope_grades_nobody(gradescope: Path, users: list[dict[str, str]])
 
 
 @pytest.fixture
-def classroom(source: Path, student: Path, tmp_path: Path) -> Path:
+def classroom(student: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "classroom50"
-    autograders.classroom50(source, student, folder, "lab-1")
+    autograders.classroom50(student, folder, "lab-1")
     return folder
 
 
@@ -278,9 +277,9 @@ def test_template_has_one_commit_and_no_workflows(classroom: Path) -> None:
     assert not [name for name in names if name.startswith(".github/")]
 
 
-def test_nothing_stays_of_an_earlier_pack(classroom: Path, source: Path, student: Path) -> None:
+def test_nothing_stays_of_an_earlier_pack(classroom: Path, student: Path) -> None:
     (classroom / "template/old.py").touch()
-    autograders.classroom50(source, student, classroom, "lab-2")
+    autograders.classroom50(student, classroom, "lab-2")
     assert not (classroom / "template/old.py").exists()
     assert [path.name for path in (classroom / "autograders").iterdir()] == ["lab-2"]
 
@@ -310,9 +309,10 @@ def test_downloads_are_named_by_their_students(classroom: Path, tmp_path: Path) 
 
 def test_allowed_files_are_those_of_a_paper(classroom: Path, tmp_path: Path) -> None:
     entry = json.loads((classroom / "assignment.json").read_text(encoding="utf-8"))
-    read = ["paper.tex", "pycode/lab.py", "pycode/venues/a.tex", "results.json", "data.csv"]
-    read += ["references.bib", "figures/README.md"]
+    read = ["paper.tex", "references.bib", "pycode/lab.py", "data/rows.csv"]
+    assert all(ADDED.fullmatch(name) for name in read[2:])
     others = ["latexmkrc", "tools/grade.py", "Makefile", "deep/paper.tex", "pycode.py", ".venv/x"]
+    others += ["results.json", "rows.csv", "pycode/venues/a.tex", "pycode/deep/a.py"]
     tree = tmp_path / "checkout"
     for name in (*read, *others):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -449,10 +449,10 @@ def test_what_cannot_be_graded_is_not_packed(source: Path, student: Path, tmp_pa
     target = tmp_path / "classroom50"
     for name in ("Lab", "-lab", "l", "lab/1", "l" * 40):
         with pytest.raises(AutogradersError, match="an assignment has"):
-            autograders.classroom50(source, student, target, name)
+            autograders.classroom50(student, target, name)
     (student / "big.csv").write_bytes(bytes(11_000_000))
     with pytest.raises(AutogradersError, match=r"student: 11\.0 MB, and a grader may have 10"):
-        autograders.classroom50(source, student, target, "lab")
+        autograders.classroom50(student, target, "lab")
     assert not target.exists()
     (source / "tools/grade.py").unlink()
     with pytest.raises(AutogradersError, match=r"no tools/grade\.py"):

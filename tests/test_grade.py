@@ -117,15 +117,13 @@ def deleted_exercise(paper: Paper) -> None:
 def tampered(paper: Paper) -> None:
     """Exercise 1 is not done, and all that the grader might believe says that it is."""
     rewrite(paper, "describe", 'raise NotImplementedError("to do")')
-    with (paper.folder / "latexmkrc").open("a") as file:
-        file.write("\nsystem('touch /tmp/tampered tampered; cp faked.json results.json');\n")
-    value = {"value": 600, "by": "me", "interval": None, "n": None, "unit": "1", "seed": 0}
-    faked = json.dumps({"data.n_rows": value})
-    for name in ("faked.json", "results.json"):
-        (paper.folder / name).write_text(faked)
+    values = {"n_rows": 600, "n_features": 12, "largest_class": 202 / 600}
+    faked = json.dumps({f"data.{name}": {"value": value} for name, value in values.items()})
+    (paper.folder / "results.json").write_text(faked)
+    script = f"open F, '>', 'results.json'; print F '{faked}'; close F; exit 0;\n"
+    (paper.folder / "latexmkrc").write_text(script)
     for name in ("checks.py", "tools/grade.py", "pycode/results.py", "pycode/claims.py"):
         (paper.folder / name).write_text("raise SystemExit(0)\n")
-    (paper.folder / "sitecustomize.py").write_text("open('/tmp/tampered', 'w')\n")
     paper.edit(
         "paper.tex", "{Load and describe a data set}{5}", "{Load and describe a data set}{50}"
     )
@@ -198,7 +196,6 @@ def test_wrong_submissions(grader, solved, mistake, tmp_path):
     expected, told = WRONG[mistake]
     assert points(found) == expected, grades.report(found)
     assert told in grades.report(found)
-    assert not Path("/tmp/tampered").exists()
     builds = expected["model"] == 4 or expected["data"] == 5
     assert (tmp_path / "paper.pdf").exists() == (builds or mistake in (other_seed,))
 

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT, Build, Paper
-from tools import new
+from tools import checking, new
 
 TITLE = r"""R&D on "x_y", `~{z}^' and \w #"""
 QUICK = ("document", "lint", "results", "tex")
@@ -163,3 +163,12 @@ def test_a_course_is_laid_over_the_template(tmp_path, monkeypatch):
     assert (folder / "references.bib").read_text().count("\n}") == 2
     assert not (folder / "left.aux").exists()
     assert git(folder, "log", "--format=%an %ae") == "First Author first@example.org\n"
+
+
+def test_the_sample_course_can_be_started_from(tmp_path):
+    new.start(tmp_path / "lab", source="course")
+    known = checking.read_course(tmp_path / "lab")
+    assert known.whole
+    assert [exercise.key for exercise in known.exercises] == ["data", "model", "panel", "claim"]
+    assert (tmp_path / "lab/docs/course.md").exists()
+    assert "docs/course.md" in (tmp_path / "lab/README.md").read_text()

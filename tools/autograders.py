@@ -17,8 +17,8 @@ HERE = Path(__file__).resolve().parent
 NEEDED = ("Makefile", "apt.txt", "requirements.txt", "tools/grade.py", "paper.tex")  # of a source
 MEGABYTES = 10  # that Classroom 50 takes for a grader
 # What the grader reads of a submission; the runner removes the rest.
-ALLOWED = ["*", "!/paper.tex", "!/references.bib", "!/results.json", "!/*.csv", "!/pycode/"]
-ALLOWED += ["!/pycode/**", "!/figures/", "!/figures/**"]
+ALLOWED = ["*", "!/paper.tex", "!/references.bib", "!/pycode/", "!/pycode/*.py"]
+ALLOWED += ["!/data/", "!/data/*.csv"]
 
 
 class AutogradersError(Exception):
@@ -47,23 +47,19 @@ def _pack(packed: zipfile.ZipFile, name: str, data: bytes, *, executable: bool) 
     packed.writestr(entry, data)
 
 
-def classroom50(source: Path, student: Path, target: Path, name: str) -> None:
+def classroom50(student: Path, target: Path, name: str) -> None:
     """Nothing; writes a folder `target` with all that is an assignment `name` of Classroom 50.
 
-    Of the course's `source` the grader gets only tools/; all else is of the `student`'s version.
+    All of it is of the `student`'s version, with its checks and its grader.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,38}", name):
         raise AutogradersError(f"{name}: an assignment has 2 to 39 of a-z, 0-9 and -, no - first")
-    handed_out = trees.files(student)
-    tools = [each for each in _needed(source) if each.startswith("tools/")]
-    sizes = {each: (student / each).stat().st_size for each in handed_out}
-    sizes |= {each: (source / each).stat().st_size for each in tools}
-    if (size := sum(sizes.values()) / 1e6) > MEGABYTES:
+    handed_out = _needed(student)
+    if (size := sum((student / each).stat().st_size for each in handed_out) / 1e6) > MEGABYTES:
         raise AutogradersError(f"{student}: {size:.1f} MB, and a grader may have {MEGABYTES}")
     shutil.rmtree(target, ignore_errors=True)
     grader = target / "autograders" / name
     trees.lay(student, grader / "source", handed_out)
-    trees.lay(source, grader / "source", tools)
     shutil.copyfile(HERE / "classroom50/autograder.py", grader / "autograder.py")
     # A course's workflows would run in each student's repository, and autograde.yaml is not ours.
     template = [each for each in handed_out if not each.startswith(".github/workflows/")]
@@ -71,7 +67,7 @@ def classroom50(source: Path, student: Path, target: Path, name: str) -> None:
     trees.commit(target / "template", "Hand out the assignment", **trees.COURSE)
     packages = [
         line
-        for line in (source / "apt.txt").read_text(encoding="utf-8").splitlines()
+        for line in (student / "apt.txt").read_text(encoding="utf-8").splitlines()
         if line.strip() and not line.startswith("#")
     ]
     # The Ubuntu that apt.txt is for, and its version of Python.

@@ -18,13 +18,13 @@ from tools import autograders, grade, lint, marks, trees
 from tools.autograders import AutogradersError
 from tools.contain import ContainError
 from tools.grade import GradeError, Grader
+from tools.grades import Grade
 from tools.marks import MarkError, Stripped
 from tools.trees import TreeError
 
 ROOT = Path(__file__).resolve().parent.parent
 # What of the students' tree only terminals have use for.
 NOT_IN_COCALC = shutil.ignore_patterns(".git", ".gitignore", ".devcontainer", "apt*.txt")
-WHO = {"solution": "the solution", "student": "what students start from"}
 
 
 class CourseError(Exception):
@@ -40,29 +40,23 @@ def write(root: Path, target: Path) -> str:
     student = target / "student"
     stripped = marks.student_tree(root, student)
     with Grader(root) as grader:
-        login = grade.LOGIN.findall((root / marks.PAPER).read_text(encoding="utf-8"))
-        if len(login) != 1:
-            raise CourseError(f'{marks.PAPER}: begin one line of a block with login = "..."')
-        papers = {}
-        for name, source in (("solution", root), ("student", student)):
-            papers[name] = folder = grader.folder / f"{name}-paper"
-            trees.lay(source, folder, trees.files(source))
-            try:
-                grade.build(folder)
-            except GradeError as error:
-                raise CourseError(f"{WHO[name]}: {error}") from error
+        login = grade.own_login(root)
+        paper = grader.folder / "student-paper"
+        trees.lay(student, paper, trees.files(student))
         # Those checks that students have must do without the solution.
-        grade.check_yourself(papers["student"])
-        shutil.copy(papers["student"] / "paper.pdf", target / "student.pdf")
-        shutil.copy(papers["student"] / "results.json", student)
+        if failures := grade.check_yourself(paper).notes:
+            raise CourseError(f"what students start from: {failures[0]}")
+        shutil.copy(paper / "paper.pdf", target / "student.pdf")
+        shutil.copy(paper / "results.json", student)
         trees.commit(student, "Hand out the course", **trees.COURSE)
         shutil.copytree(student, target / "cocalc", ignore=NOT_IN_COCALC)
-        autograders.classroom50(root, student, target / "classroom50", assignment(root))
+        autograders.classroom50(student, target / "classroom50", assignment(root))
         if found := leaks(stripped, target):
             raise CourseError("\n".join(["what students get holds pieces of a solution:", *found]))
-        shutil.copy(papers["solution"] / "paper.pdf", target / "solution.pdf")
-        told = [prove(grader, root, login[0], whole=True)]
-        told.append(prove(grader, student, login[0], whole=False))
+        told = [
+            prove("the solution", grader.grade(root, login, target / "solution.pdf"), whole=True),
+            prove("what students start from", grader.grade(student, login), whole=False),
+        ]
     # Which students do not get.
     autograders.gradescope(root, target / "gradescope.zip")
     return "\n".join(told)
@@ -70,7 +64,7 @@ def write(root: Path, target: Path) -> str:
 
 def assignment(root: Path) -> str:
     """What Classroom 50 shall call the course: its paper's title, as part of an address."""
-    title = re.search(rf"\\title({lint.GROUP})", (root / marks.PAPER).read_text(encoding="utf-8"))
+    title = re.search(rf"\\title({lint.GROUP})", marks.read(root / marks.PAPER))
     words = re.findall(r"[a-z0-9]+", title[1].lower() if title else "")
     return "-".join(words)[:39].strip("-") or "course"
 
@@ -101,15 +95,12 @@ def printed(folder: Path, *command: str) -> bytes:
     return subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout
 
 
-def prove(grader: Grader, tree: Path, login: str, *, whole: bool) -> str:
-    """A line on what a tree is worth; raises CourseError if it is not all, or not nothing."""
-    found = grader.grade(tree, login)
+def prove(name: str, found: Grade, *, whole: bool) -> str:
+    """A line on a grade; raises CourseError if it is not all, or not nothing."""
     wrong = [outcome for outcome in found.outcomes if outcome.passed != whole]
-    name = WHO["solution" if whole else "student"]
     if wrong:
-        what = "fails" if whole else "passes"
         lines = [f"  {o.exercise}: {o.name}: {o.found}" for o in wrong]
-        raise CourseError("\n".join([f"{name} {what}:", *lines]))
+        raise CourseError("\n".join([f"{name} {'fails' if whole else 'passes'}:", *lines]))
     return f"{name}: {found.score} of {found.max_score} points"
 
 

@@ -2,10 +2,10 @@
 
 A submission's paper is built, and its functions are called, in a box (tools/contain.py); what they
 return is compared, here, with what the course's own solution gives for that student's login.  Of a
-submission only the files that have gaps are taken, and files that it adds; the exercises, their
-points, the checks (checks.py), latexmkrc and pycode are the course's.  A folder of submissions is
-graded in one call, with a table of all, grades.csv.  Without a submission, in the folder that a
-student has, the checks that students have are tried on it.
+submission only the files that have gaps are taken, references.bib, and modules and tables that it
+adds; exercises, points, checks (checks.py), latexmkrc and pycode are the course's.  A folder of
+submissions is graded in one call, with a table of all, grades.csv.  Without a submission, in the
+folder that a student has, the checks that students have are tried on it.
 """
 
 import argparse
@@ -186,17 +186,12 @@ class Grader:
         """What the solution's paper finds with a student's login: its results.json."""
         if login in self._known:
             return self._known[login]
-        paper = self.solution / marks.PAPER
-        text = marks.read(self.course.root / marks.PAPER)
+        own_login(self.course.root)
         line = f"login = {json.dumps(login, ensure_ascii=False)}"
-        text, n = LOGIN.subn(lambda _: line, text)
+        text = LOGIN.sub(lambda _: line, marks.read(self.course.root / marks.PAPER))
         # What the solution claims of its own data may be false for those of others.
         text = re.sub(rf"\\claim\s*{lint.GROUP}\s*({lint.GROUP})", lambda m: m[1], text)
-        if n != 1:
-            raise GradeError(
-                f'{marks.PAPER}: {n} lines begin with login = "...": have one, in a block'
-            )
-        paper.write_text(text, encoding="utf-8")
+        (self.solution / marks.PAPER).write_text(text, encoding="utf-8")
         (self.solution / "results.json").unlink(missing_ok=True)
         build(self.solution)
         found = (self.solution / "results.json").read_text(encoding="utf-8")
@@ -287,6 +282,16 @@ def spare(megabytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def own_login(root: Path) -> str:
+    """The login in a paper; raises GradeError if there is not just one."""
+    found = LOGIN.findall(marks.read(root / marks.PAPER))
+    if len(found) != 1:
+        raise GradeError(
+            f'{marks.PAPER}: {len(found)} lines begin with login = "...": have one, in a block'
+        )
+    return found[0]
 
 
 def build(folder: Path) -> None:

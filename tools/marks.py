@@ -71,12 +71,13 @@ def exercises(text: str, file: str = PAPER) -> list[Exercise]:
         for mark in ENVIRONMENT.finditer(line):
             kind, name = mark.groups()
             here = f"{file}:{number}: \\{kind}{{{name}}}"
-            rest = line[mark.end() :]
-            arguments = ARGUMENTS.fullmatch(rest) if (kind, name) == ("begin", "exercise") else None
-            if line[: mark.start()].strip() or (not arguments and rest.partition("%")[0].strip()):
-                if name == "exercise" and kind == "begin" and not line[: mark.start()].strip():
-                    raise MarkError(f"{here} needs {{title}}{{points}}{{key}} on its own line")
+            before, rest = line[: mark.start()].strip(), line[mark.end() :]
+            begins = (kind, name) == ("begin", "exercise")
+            arguments = ARGUMENTS.fullmatch(rest) if begins else None
+            if before or (not begins and rest.partition("%")[0].strip()):
                 raise MarkError(f"{here} has to stand on a line of its own, and in no comment")
+            if begins and not arguments:
+                raise MarkError(f"{here} needs {{title}}{{points}}{{key}} on its own line")
             if kind == "begin" and opened:
                 raise MarkError(f"{here} stands inside the {opened} of line {at}: end that first")
             if kind == "end" and opened != name:
@@ -84,9 +85,7 @@ def exercises(text: str, file: str = PAPER) -> list[Exercise]:
             if name == "solution" and not found:
                 raise MarkError(f"{here} stands before the first exercise")
             opened, at = (name, number) if kind == "begin" else ("", 0)
-            if (kind, name) == ("begin", "exercise"):
-                if not arguments:
-                    raise MarkError(f"{here} needs {{title}}{{points}}{{key}} on its own line")
+            if arguments:
                 found.append(_exercise(here, number, arguments, found))
     if opened:
         raise MarkError(f"{file}:{at}: \\begin{{{opened}}} is not ended")

@@ -14,7 +14,7 @@ ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OB
 COURSE = {"name": "The course", "email": "course@localhost"}  # that commits for no person
 
 
-class TreeError(Exception):
+class TreeError(ValueError):
     """Why a tree cannot be taken or made."""
 
 

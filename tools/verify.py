@@ -39,6 +39,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from tools import delivered
+from tools.trees import git
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = 20  # differences
@@ -185,11 +186,11 @@ def rebuild(root: Path, folder: Path) -> None:
 
     Raises ValueError if there is no commit, or if it does not build, with what came last.
     """
-    commit = _git(root, "rev-parse", "--short", "HEAD")
-    if changed := _git(root, "status", "--porcelain", "--untracked-files=no"):
+    commit = git(root, "rev-parse", "--short", "HEAD").strip()
+    if changed := git(root, "status", "--porcelain", "--untracked-files=no"):
         names = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines())
         print(f"Not committed, and so not verified: {names}")
-    _git(root, "clone", "--quiet", str(root), str(folder))
+    git(root, "clone", "--quiet", str(root), str(folder))
     if (root / ".venv").exists():
         (folder / ".venv").symlink_to((root / ".venv").resolve())
     (folder / "results.json").unlink(missing_ok=True)  # what is there afterwards was made
@@ -217,13 +218,6 @@ def rebuild(root: Path, folder: Path) -> None:
         raise ValueError(f"{''.join(last)}\n{commit} does not build: {log}")
 
 
-def _git(root: Path, *command: str) -> str:
-    done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ValueError(f"{root}: git {command[0]} failed: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
 def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
     """What differs, a line each; says what it does, and prints the table."""
     if pdf:
@@ -231,7 +225,7 @@ def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
     rebuild(root, folder)
     rebuilt = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     try:
-        committed = json.loads(_git(root, "show", "HEAD:results.json"))
+        committed = json.loads(git(root, "show", "HEAD:results.json"))
     except json.JSONDecodeError as error:
         raise ValueError(f"results.json: {error}: build, and commit what that writes") from error
     for name, version in committed.get("environment", {}).items():
