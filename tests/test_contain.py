@@ -515,3 +515,12 @@ def test_a_python_that_cannot_run_is_an_error(
     with pytest.raises(ContainError, match="no submission runs as root"):
         Box([])
     assert not list(public.glob("box-*"))
+
+
+@as_root
+def test_what_leads_to_python_is_no_hole():
+    """A folder with the submissions may have that of the course, and its .venv, in it, too."""
+    with Box(hide=[Path(sys.prefix).resolve().parent.parent]) as box:
+        if box.holes and "mount" in str(box.holes):
+            pytest.skip("no mount namespace here")
+        assert not [hole for hole in box.holes if "can read" in hole]

@@ -444,10 +444,20 @@ class Box:
         for folder in self._hide:
             files = [folder]
             with suppress(OSError):
-                files = [each for each in folder.iterdir() if each.resolve() not in mine]
+                files = list(_apart(folder, mine))
             test = 'for file; do [ ! -r "$file" ] || exit 1; done'
             if self._probe("sh", "-c", test, "sh", *map(str, files[:ENTRIES])).code:
                 yield f"it can read {folder}" + ": chmod 700 it" * self._root
+
+
+def _apart(folder: Path, shown: set[Path]) -> Iterator[Path]:
+    """What is in a folder and in those of its folders that lead to what is `shown`, but not that."""
+    for each in folder.iterdir():
+        inside = [path for path in shown if path.is_relative_to(each.resolve())]
+        if not inside:
+            yield each
+        elif each.resolve() not in inside:
+            yield from _apart(each, shown)
 
 
 def _folder(root: bool) -> tuple[int, Path]:
