@@ -451,7 +451,7 @@ class Box:
 
 
 def _apart(folder: Path, shown: set[Path]) -> Iterator[Path]:
-    """What is in a folder and in those of its folders that lead to what is `shown`, but not that."""
+    """What is in a folder, and in its folders that lead to what is `shown`, but not the latter."""
     for each in folder.iterdir():
         inside = [path for path in shown if path.is_relative_to(each.resolve())]
         if not inside:
