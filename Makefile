@@ -13,8 +13,8 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify course grade new \
-  clean help
+.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify deep course grade \
+  new clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -36,6 +36,9 @@ diff: paper system-tools ## what has changed since a commit, numbers included: m
 
 verify: tools .venv/test ## build this commit anew, compare its results.json, and PDF=... if named
 	$(VENV) -m tools.verify $(if $(PDF),"$(PDF)")
+
+deep: .venv/deep ## compute results/deep.json anew, with PyTorch, or with CHECK=1 only compare it
+	$(VENV) -m tools.deep $(if $(CHECK),--check)
 
 new: ## a fresh paper: make new NAME=../my-paper, and if you like TITLE=... AUTHOR=... FROM=course
 	@$(firstword $(wildcard $(VENV)) $(PYTHON)) -m tools.new "$$NAME" "$$TITLE" "$$AUTHOR" "$$FROM"
@@ -101,6 +104,11 @@ system-test: | system-tools
 
 .venv/test: requirements-test.txt .venv/paper
 	$(VENV) -m pip install --quiet --requirement requirements-test.txt
+	@touch $@
+
+# Another build of PyTorch than its own, for the CPU say, is kept if it is there already.
+.venv/deep: requirements-deep.txt .venv/paper
+	$(VENV) -m pip install --quiet --constraint requirements.txt --requirement requirements-deep.txt
 	@touch $@
 
 help: ## say this

@@ -9,6 +9,7 @@ from itertools import islice
 from math import ceil, log
 from typing import Any, ClassVar, cast
 
+import cloudpickle
 import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
@@ -471,7 +472,8 @@ def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.b
         if warning not in unfinished:
             warnings.warn(warning.message, stacklevel=2)
     arrays: list[pickle.PickleBuffer] = []
-    pickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
+    # In a worker pickle does not find a class of the paper's own under its name.
+    cloudpickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
     n_bytes = sum(memoryview(array).nbytes for array in arrays)
     correct = [fitted.predict(X) == y for X, y in zip(parts[::2], parts[1::2], strict=True)]
     return fitted, n_bytes, not unfinished, correct

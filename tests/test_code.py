@@ -26,6 +26,8 @@ IMPORTS = {
     "fonts": set(),
     "figures": {"cache", "evaluation", "fonts", "inference", "inspection", "tex"},
     "claims": set(),
+    "kept": {"inference"},
+    "networks": {"cache", "data", "evaluation", "inference"},
     "results": {"cache", "claims", "inference", "tex"},
 }
 

@@ -1,0 +1,527 @@
+"""Convolutional networks as scikit-learn estimators, and what the paper finds out with them.
+
+Needs PyTorch, skorch and captum (`pip install .[deep]`), which nothing else here does.  Rows are
+flat images, as in all data sets here, already scaled; `shape` says how they unfold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from math import ceil, isqrt
+from typing import Any
+
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+from captum.attr import IntegratedGradients  # pyright: ignore[reportMissingImports]
+from joblib import delayed
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
+
+from pycode import evaluation, inference
+from pycode.cache import compute
+from pycode.data import Split
+from pycode.evaluation import Variant
+from pycode.inference import Estimate
+
+Shape = tuple[int, int, int]  # channels, height, width
+Array = NDArray[np.float64]
+Weights = Mapping[str, NDArray[np.float32]]
+
+LABELS = (1, 2, 5, 10, 20, 50)  # labelled images a class, to adapt to
+
+
+class CNN(nn.Sequential):
+    """Two convolutions, each halved by pooling, and two dense layers (LeCun 1998)."""
+
+    def __init__(self, shape: Shape, n_classes: int, *, width: int = 16, shift: int = 0) -> None:
+        channels, height, length = shape
+        super().__init__(
+            *_images(shape, shift),
+            *_convolution(channels, width),
+            nn.MaxPool2d(2),
+            *_convolution(width, 2 * width),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2 * width * (height // 4) * (length // 4), 64),
+            nn.ReLU(),
+            nn.Linear(64, n_classes),
+        )
+
+
+class VGG(nn.Sequential):
+    """Two stacks of `depth` convolutions 3 x 3, each halved by pooling (Simonyan 2015)."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        n_classes: int,
+        *,
+        width: int = 16,
+        depth: int = 2,
+        batch_norm: bool = True,
+        shift: int = 0,
+    ) -> None:
+        channels, height, length = shape
+        layers = []
+        for out in (width, 2 * width):
+            for _ in range(depth):
+                layers += _convolution(channels, out, batch_norm=batch_norm)
+                channels = out
+            layers.append(nn.MaxPool2d(2))
+        super().__init__(
+            *_images(shape, shift),
+            *layers,
+            nn.Flatten(),
+            nn.Linear(channels * (height // 4) * (length // 4), 64),
+            nn.ReLU(),
+            nn.Linear(64, n_classes),
+        )
+
+
+class ResNet(nn.Sequential):
+    """Two stages of `depth` residual blocks, the second with half the pixels (He 2016)."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        n_classes: int,
+        *,
+        width: int = 16,
+        depth: int = 2,
+        batch_norm: bool = True,
+        residual: bool = True,
+        shift: int = 0,
+    ) -> None:
+        block: Any = partial(Block, batch_norm=batch_norm, residual=residual)
+        super().__init__(
+            *_images(shape, shift),
+            *_convolution(shape[0], width, batch_norm=batch_norm),
+            *(block(width, width) for _ in range(depth)),
+            block(width, 2 * width, stride=2),
+            *(block(2 * width, 2 * width) for _ in range(depth - 1)),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(2 * width, n_classes),
+        )
+
+
+class Block(nn.Module):
+    """Two convolutions, and if `residual` a shortcut round them; without, only the two."""
+
+    def __init__(
+        self, channels: int, out: int, *, stride: int = 1, batch_norm: bool, residual: bool
+    ) -> None:
+        super().__init__()
+        first = _convolution(channels, out, stride=stride, batch_norm=batch_norm)
+        second = _convolution(out, out, batch_norm=batch_norm)[:-1]
+        self.layers = nn.Sequential(*first, *second)
+        self.shortcut = None
+        if residual:
+            same = channels == out and stride == 1
+            self.shortcut = nn.Identity() if same else nn.Conv2d(channels, out, 1, stride)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """The block's output, (n, out, height, width)."""
+        Y = self.layers(X)
+        return torch.relu(Y if self.shortcut is None else Y + self.shortcut(X))
+
+
+class Shift(nn.Module):
+    """Moves each image by up to `most` pixels, in training; 0, once scaled the mean, comes in."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """The images, (n, channels, height, width), each moved by its own amount."""
+        if not self.training:
+            return X
+        height, length = X.shape[2:]
+        padded = nn.functional.pad(X, (self.most,) * 4)
+        moves = torch.randint(0, 2 * self.most + 1, (len(X), 2)).tolist()
+        return torch.stack(
+            [x[:, i : i + height, j : j + length] for x, (i, j) in zip(padded, moves, strict=True)]
+        )
+
+
+class Network(NeuralNetClassifier):
+    """A network that is trained like any estimator of scikit-learn.
+
+    It makes `n_steps` steps, or what fills its last epoch, whatever the number of rows, with a
+    learning rate that falls from `lr` to zero in a straight line.  With the same `random_state` it
+    is the same again.  `pretrained`, the `weights` of another, replace those that all layers but
+    the last begin with.  All else is skorch's.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        n_steps: int = 500,
+        random_state: int = 0,
+        pretrained: Weights | None = None,
+        criterion: Any = nn.CrossEntropyLoss,
+        train_split: Any = None,
+        callbacks: Any = "disable",
+        verbose: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(
+            module,
+            criterion=criterion,
+            train_split=train_split,
+            callbacks=callbacks,
+            verbose=verbose,
+            **settings,
+        )
+        self.n_steps = n_steps
+        self.random_state = random_state
+        self.pretrained = pretrained
+
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> "Network":
+        """The network, trained on rows `X` (n, n_features) of classes `y`, 0 to n_classes - 1."""
+        with _reproducible(self.random_state):
+            return super().fit(np.asarray(X, np.float32), np.asarray(y, np.int64), **fit_params)
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probabilities of the classes, (n, n_classes)."""
+        return super().predict_proba(np.asarray(X, np.float32)).astype(float)
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
+        """The network, after the epochs that have `n_steps` steps or a few more."""
+        epochs = epochs or ceil(self.n_steps / ceil(len(X) / self.batch_size))
+        return super().fit_loop(X, y, epochs=epochs, **fit_params)
+
+    def initialize_module(self) -> "Network":
+        """The network, with new weights."""
+        super().initialize_module()
+        if self.pretrained is not None:
+            head = f"{len(self.module_) - 1}."
+            kept = {name: w for name, w in self.pretrained.items() if not name.startswith(head)}
+            self._load(kept)
+        return self
+
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "Network":
+        """The network, with a learning rate that will fall to zero."""
+        super().initialize_optimizer(*args, **kwargs)
+        self.schedule_ = torch.optim.lr_scheduler.PolynomialLR(self.optimizer_, self.n_steps)
+        return self
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        """The loss and predictions of one step."""
+        step = super().train_step(batch, **fit_params)
+        self.schedule_.step()
+        return step
+
+    @property
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """All numbers that the fitted network keeps, by the name they have in its module."""
+        return {name: w.cpu().numpy() for name, w in self.module_.state_dict().items()}
+
+    @property
+    def coefs_(self) -> list[NDArray[np.float32]]:
+        """All trained weights and biases; scikit-learn's MLP has its weights under this name."""
+        return [w.detach().cpu().numpy() for w in self.module_.parameters()]
+
+    def _load(self, weights: Weights) -> None:
+        # Copied, since the arrays are not this network's own.
+        tensors = {name: torch.tensor(np.asarray(w)) for name, w in weights.items()}
+        self.module_.load_state_dict(tensors, strict=False)
+
+    # The history of training has times in it, and tensors of a GPU cannot be read without one.
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"params": self.get_params(deep=False)}
+        if hasattr(self, "module_"):
+            state |= {"weights": self.weights, "classes": self.classes_}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["params"])
+        if "weights" in state:
+            with torch.random.fork_rng():
+                self.initialize()
+            self._load(state["weights"])
+            self.classes_inferred_ = state["classes"]
+
+
+def candidates(
+    *, shape: Shape = (1, 8, 8), n_classes: int = 10, seed: int = 42, device: str = ""
+) -> dict[str, Network]:
+    """The networks, simplest first, for images of `shape` (channels, height, width).
+
+    They are trained on `device`, by default a GPU if there is one.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return {
+        name: Network(
+            module,
+            module__shape=shape,
+            module__n_classes=n_classes,
+            optimizer=torch.optim.AdamW,
+            lr=0.003,
+            batch_size=32,
+            device=device,
+            random_state=seed,
+        )
+        for name, module in (("CNN", CNN), ("VGG-like", VGG), ("residual", ResNet))
+    }
+
+
+def depths(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str, dict[int, Any]]:
+    """Validation accuracy by depth, with and without shortcuts and batch normalisation.
+
+    Means over `seeds` of the network, with Student's interval.
+    """
+    kinds = {
+        "both": (True, True),
+        "normalised": (True, False),
+        "residual": (False, True),
+        "neither": (False, False),
+    }
+    grid = [
+        {
+            "module__batch_norm": [batch_norm],
+            "module__residual": [residual],
+            "module__depth": [1, 2, 3],
+            "random_state": list(seeds),
+        }
+        for batch_norm, residual in kinds.values()
+    ]
+    means = iter(_over_seeds(evaluation.vary(network, grid, split), len(seeds)))
+    return {kind: {depth: next(means) for depth in (1, 2, 3)} for kind in kinds}
+
+
+def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str, Estimate]:
+    """Validation accuracy with other optimisers, and with images shifted while training.
+
+    Means over `seeds` of the network, with Student's interval.
+    """
+    grids = {
+        "SGD": {"optimizer": [torch.optim.SGD], "lr": [0.05], "optimizer__momentum": [0.9]},
+        "Adam": {"optimizer": [torch.optim.Adam]},
+        "AdamW": {"optimizer": [torch.optim.AdamW]},
+        "AdamW, shifts": {"module__shift": [1]},
+    }
+    grid = [{**some, "random_state": list(seeds)} for some in grids.values()]
+    means = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
+    return dict(zip(grids, means, strict=True))
+
+
+def transfer(
+    network: Network, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
+) -> dict[str, dict[int, Estimate]]:
+    """Test accuracy on the second half of the classes, by labelled images of each.
+
+    A network is trained on the first half of the classes and adapted to the second, from a few
+    images: `frozen`, where a logistic regression learns from its last but one layer, and
+    `fine-tuned`, where training goes on in all layers below a new last one; `scratch` begins with
+    new weights.  Rows are scaled as the first half's are.  Means over `seeds`, each of which draws
+    the images, the weights and the training anew, with Student's interval, which does not cover
+    the choice of the test rows; `... - scratch` are means of differences.
+    """
+    half = len(split.classes) // 2
+    early = split.y_train < half
+    late, late_test = ~early, split.y_test >= half
+    scaler = StandardScaler().fit(split.X_train[early])
+    X, y = scaler.transform(split.X_train[late]), split.y_train[late] - half
+    X_test, y_test = scaler.transform(split.X_test[late_test]), split.y_test[late_test] - half
+
+    network = _with(network, module__n_classes=half)
+    fresh = [_with(network, random_state=seed) for seed in seeds]
+    rows = scaler.transform(split.X_train[early]), split.y_train[early]
+    trained = compute([delayed(_fit)(some, *rows) for some in fresh])
+    calls = []
+    for seed, new, old in zip(seeds, fresh, trained, strict=True):
+        learners = (
+            new,
+            make_pipeline(FunctionTransformer(partial(features, old)), LogisticRegression()),
+            _with(new, pretrained=old.weights),
+        )
+        order = np.random.default_rng(seed).permutation(len(y))
+        for n in labels:
+            few = np.concatenate([order[y[order] == c][:n] for c in range(half)])
+            calls += [delayed(_accuracy)(some, X[few], y[few], X_test, y_test) for some in learners]
+    found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
+    scratch, frozen, tuned = np.moveaxis(found, 2, 0)
+    accuracies = {
+        "scratch": scratch,
+        "frozen": frozen,
+        "fine-tuned": tuned,
+        "frozen - scratch": frozen - scratch,
+        "fine-tuned - scratch": tuned - scratch,
+    }
+    return {
+        name: {n: inference.mean(column) for n, column in zip(labels, values.T, strict=True)}
+        for name, values in accuracies.items()
+    }
+
+
+def features(network: Network, X: Any) -> Array:
+    """What the fitted network's last layer gets to see of the rows, (n, n_last)."""
+    tensor = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
+    with torch.no_grad():
+        return network.module_.eval()[:-1](tensor).cpu().numpy().astype(float)
+
+
+def attributions(network: Network, X: Any, y: Any, *, n_steps: int = 64) -> Array:
+    """What each feature adds to the score of class `y`, (n, n_features): integrated gradients.
+
+    From 0, the mean image once scaled, to the row, on a straight line of `n_steps` points; a row's
+    sum is the difference of the scores at its ends (Sundararajan 2017), up to the steps' error.
+    """
+    ends = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
+    target = torch.tensor(np.asarray(y), device=network.device)
+    found = IntegratedGradients(network.module_.eval()).attribute(
+        ends, target=target, n_steps=n_steps
+    )
+    return found.detach().cpu().numpy().astype(float)
+
+
+def filters(network: Network) -> Array:
+    """The weights of the first convolution, (n_filters, channels, 3, 3)."""
+    first = next(layer for layer in network.module_.modules() if isinstance(layer, nn.Conv2d))
+    return first.weight.detach().cpu().numpy().astype(float)
+
+
+def shuffled(network: Network, *, seed: int = 0) -> Network:
+    """The fitted network with the numbers in each of its arrays of weights in another order."""
+    rng = np.random.default_rng(seed)
+    other = _with(network)
+    other.__setstate__(network.__getstate__())
+    with torch.no_grad():
+        for weights in other.module_.parameters():
+            order = rng.permutation(weights.numel())
+            weights.copy_(weights.flatten()[order].reshape(weights.shape))
+    return other
+
+
+def likeness(first: Array, second: Array) -> Estimate:
+    """Spearman's rank correlation of two maps of a row, (n, n_features) each; mean over the rows.
+
+    Features that are 0 in both maps of a row, as those that never vary, do not count.
+    """
+    found = []
+    for a, b in zip(first, second, strict=True):
+        counted = (a != 0) | (b != 0)
+        found.append(spearmanr(a[counted], b[counted]).statistic)
+    return inference.mean(found)
+
+
+def study(
+    split: Split,
+    others: Mapping[str, BaseEstimator],
+    *,
+    seed: int,
+    seeds: Sequence[int] = range(5),
+    transfer_seeds: Sequence[int] = range(10),
+) -> dict[str, Any]:
+    """All that the paper says of the networks, which are trained on the CPU, beside `others`.
+
+    `split` has rows of images in grey, as high as wide.
+    """
+    side = isqrt(split.X_train.shape[1])
+    networks = candidates(
+        shape=(1, side, side), n_classes=len(split.classes), seed=seed, device="cpu"
+    )
+    models = dict(others) | networks
+    scores = evaluation.compare(models, split)
+    network, scaled = networks["residual"], split.scaled()
+    fitted = scores["residual"].estimator
+    other = _with(network, random_state=seed + 1)
+    (again,) = compute([delayed(_fit)(other, scaled.X_train, scaled.y_train)])
+    maps = {
+        name: attributions(some, scaled.X_test, scaled.y_test)
+        for name, some in (
+            ("trained", fitted),
+            ("again", again),
+            ("shuffled", shuffled(fitted, seed=seed)),
+        )
+    }
+    shown = slice(5)  # the first of the test rows, whatever they are
+    return {
+        "scores": scores,
+        "parameters": {name: n_parameters(score.estimator) for name, score in scores.items()},
+        "best": evaluation.best(scores),
+        "ties": evaluation.ties(scores),
+        "pairs": evaluation.compare_pairs(scores),
+        "validation_pairs": evaluation.compare_pairs(scores, part="validation"),
+        "curves": {
+            name: evaluation.learning_curve(model, split, n_sizes=5)
+            for name, model in models.items()
+        },
+        "depths": depths(network, split, seeds=seeds),
+        "trainings": trainings(network, split, seeds=seeds),
+        "transfer": transfer(network, split, seeds=transfer_seeds),
+        "likeness": {
+            "again": likeness(maps["trained"], maps["again"]),
+            "shuffled": likeness(maps["trained"], maps["shuffled"]),
+        },
+        "images": {
+            "digits": scaled.X_test[shown],
+            "labels": [split.classes[label] for label in split.y_test[shown]],
+            "maps": maps["trained"][shown],
+            "shuffled": maps["shuffled"][shown],
+            "filters": filters(fitted).reshape(-1, 9),
+        },
+    }
+
+
+def n_parameters(estimator: Any) -> int:
+    """How many weights and biases a fitted network has; 0 for another model."""
+    arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
+    return sum(array.size for array in arrays)
+
+
+def _images(shape: Shape, shift: int) -> list[nn.Module]:
+    """The layers that make rows images, and move these."""
+    return [nn.Unflatten(1, shape), *[Shift(shift)] * (shift > 0)]
+
+
+def _convolution(
+    channels: int, out: int, *, stride: int = 1, batch_norm: bool = False
+) -> list[nn.Module]:
+    normalise = [nn.BatchNorm2d(out)] * batch_norm
+    return [nn.Conv2d(channels, out, 3, stride, padding=1), *normalise, nn.ReLU()]
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """One order of all sums and one of all random numbers, and afterwards as it was before."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(strict)
+
+
+def _over_seeds(variants: Sequence[Variant], n: int) -> list[Estimate]:
+    """The mean of each `n` validation accuracies that differ in the seed alone."""
+    accuracies = np.reshape([variant.validation for variant in variants], (-1, n))
+    return [inference.mean(row) for row in accuracies]
+
+
+def _with(network: Network, **parameters: Any) -> Network:
+    other: Any = clone(network)
+    return other.set_params(**parameters)
+
+
+def _fit(network: Network, X: Any, y: Any) -> Network:
+    return _with(network).fit(X, y)
+
+
+def _accuracy(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
+    """The accuracy on the test rows of a copy fitted on the others."""
+    fitted: Any = clone(estimator)
+    return fitted.fit(X, y).score(X_test, y_test)
