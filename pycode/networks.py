@@ -410,7 +410,8 @@ def likeness(first: Array, second: Array) -> Estimate:
     found = []
     for a, b in zip(first, second, strict=True):
         counted = (a != 0) | (b != 0)
-        found.append(spearmanr(a[counted], b[counted]).statistic)
+        correlation: Any = spearmanr(a[counted], b[counted])
+        found.append(correlation.statistic)
     return inference.mean(found)
 
 
