@@ -366,8 +366,9 @@ def transfer(
 def features(network: Network, X: Any) -> Array:
     """What the fitted network's last layer gets to see of the rows, (n, n_last)."""
     tensor = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
+    body = nn.Sequential(*list(network.module_.children())[:-1]).eval()
     with torch.no_grad():
-        return network.module_.eval()[:-1](tensor).cpu().numpy().astype(float)
+        return body(tensor).cpu().numpy().astype(float)
 
 
 def attributions(network: Network, X: Any, y: Any, *, n_steps: int = 64) -> Array:
@@ -465,7 +466,7 @@ def study(
             "shuffled": likeness(maps["trained"], maps["shuffled"]),
         },
         "images": {
-            "digits": scaled.X_test[shown],
+            "digits": split.X_test[shown],
             "labels": [split.classes[label] for label in split.y_test[shown]],
             "maps": maps["trained"][shown],
             "shuffled": maps["shuffled"][shown],
