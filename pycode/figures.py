@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.metadata import version
+from math import ceil, isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from pycode import fonts, tex
 from pycode.cache import compute
 from pycode.evaluation import LearningCurve, Score, Spread, Tuning, Variant
-from pycode.inference import Calibration
+from pycode.inference import Calibration, Estimate
 from pycode.inspection import Confidence, Importances, precision_at
 
 if TYPE_CHECKING:
@@ -252,6 +253,45 @@ def interpretation(
         f"Four panels. (a) Reliability diagram; calibration errors: {errors}."
         f" (b) Precision of {len(importances)} rankings of {len(next(iter(importances.values())))}"
         f" features at each length. (c, d) Importances of pixels; the largest are at {brightest}."
+    )
+
+
+@figure
+def networks(
+    curves: Mapping[str, Mapping[str, Sequence[Any]]],
+    depths: Mapping[str, Mapping[str, Estimate]],
+    transfer: Mapping[str, Mapping[str, Estimate]],
+    images: Mapping[str, Sequence[Any]],
+    *,
+    width: str | float,
+    fontsize: str | float = 10,
+) -> Drawn:
+    r"""The `\includegraphics` of what the networks learn, and from what: figures/networks.pdf.
+
+    Panels: (a) learning curves, of "sizes" and "validation" accuracies; (b) accuracy against
+    depth; (c) accuracy against labelled images per class; (d) "digits" with their "labels", their
+    "maps" of attributions, the same of "shuffled" weights, and "filters".  An image is a flat list
+    of the pixels of a square, and a map or a filter is coloured from minus to plus its largest
+    entry.  `width` and `fontsize` are those of the text.
+    """
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.75 * inches(width))
+    _draw_curves(axes[0], curves)
+    _draw_depths(axes[1], depths)
+    _draw_transfer(axes[2], transfer)
+    _draw_attributions(axes[3], images)
+    rows = [size for curve in curves.values() for size in curve["sizes"]]
+    ends = ", ".join(
+        f"{name} {c['validation'][0]:.2f} to {c['validation'][-1]:.2f}"
+        for name, c in curves.items()
+    )
+    blocks = ", ".join(next(iter(depths.values())))
+    labelled = ", ".join(next(iter(transfer.values())))
+    return fig, (
+        f"Four panels. (a) Validation accuracy with {min(rows)} to {max(rows)} rows: {ends}."
+        f" (b) Validation accuracy with {blocks} blocks in a stage: {_series(depths)}."
+        f" (c) Test accuracy with {labelled} labelled images per class: {_series(transfer)}."
+        f" (d) The digits {', '.join(images['labels'])}, maps of what their pixels contribute,"
+        f" the same with shuffled weights, and {len(images['filters'])} filters."
     )
 
 
@@ -494,6 +534,88 @@ def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
     ax.set(xticks=[], yticks=[])
 
 
+def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+    for (name, curve), line in zip(curves.items(), _lines(len(curves)), strict=True):
+        ax.plot(curve["sizes"], curve["validation"], markersize=3, label=name, **line)
+    ax.grid(axis="y")
+    ax.legend(loc="lower right", labelspacing=0.3)  # below the curves also in a narrow text
+    ax.set(xlabel="training rows", ylabel="validation accuracy", title="(a) learning curves")
+
+
+def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None:
+    offsets = np.linspace(-0.12, 0.12, len(depths))
+    lines = _lines(len(depths))
+    for (name, found), offset, line in zip(depths.items(), offsets, lines, strict=True):
+        _draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
+    ax.set_xticks([int(depth) for depth in next(iter(depths.values()))])
+    ax.grid(axis="y")
+    ax.legend(loc="best")  # nobody knows how far depth takes them down
+    ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(b) depth")
+
+
+def _draw_transfer(ax: Axes, transfer: Mapping[str, Mapping[str, Estimate]]) -> None:
+    factors = np.geomspace(0.92, 1 / 0.92, len(transfer))
+    lines = _lines(len(transfer))
+    for (name, found), factor, line in zip(transfer.items(), factors, lines, strict=True):
+        _draw_estimates(ax, [int(n) * factor for n in found], found.values(), label=name, **line)
+    _logarithmic(ax)
+    ax.set_xticks([int(n) for n in next(iter(transfer.values()))])
+    ax.legend(loc="lower right")
+    ax.set(xlabel="labelled images per class", ylabel="test accuracy", title="(c) transfer")
+
+
+def _draw_estimates(
+    ax: Axes, x: Sequence[float], estimates: Iterable[Estimate], **line: Any
+) -> None:
+    y = list(estimates)
+    # Rounded, an end may lie on the other side of the estimate, which errorbar refuses.
+    ends = [[max(0, e - e.low) for e in y], [max(0, e.high - e) for e in y]]
+    ax.errorbar(x, y, yerr=ends, **line)
+
+
+def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
+    import matplotlib.pyplot as plt
+
+    size = plt.rcParams["xtick.labelsize"]
+    step = 1.15  # from one image, whose side is 1, to the next
+    for column, label in enumerate(images["labels"]):
+        ax.text(column * step + 0.5, -0.1, label, ha="center", va="bottom", size=size)
+    rows = {"digits": "digit", "maps": "map", "shuffled": "shuffled"}
+    for row, (name, label) in enumerate(rows.items()):
+        ax.text(-0.15, row * step + 0.5, label, ha="right", va="center", size=size)
+        for column, pixels in enumerate(images[name]):
+            _draw_tile(ax, pixels, (column * step, row * step), signed=name != "digits")
+    # Two rows of filters, as wide as the images; the lower one stands where other panels have
+    # the labels of their axis.
+    width, top = len(images["labels"]) * step, len(rows) * step
+    columns = ceil(len(images["filters"]) / 2)
+    pitch = width / columns
+    for number, pixels in enumerate(images["filters"]):
+        row, column = divmod(number, columns)
+        corner = (column * pitch, top + row * pitch)
+        _draw_tile(ax, pixels, corner, side=pitch / step, signed=True)
+    ax.text(-0.15, top + pitch, "filters", ha="right", va="center", size=size)
+    ax.spines[:].set_visible(False)
+    ax.set(xlim=(0, width), ylim=(top + pitch, -0.45), xticks=[], yticks=[])
+    ax.set(aspect="equal", anchor="NW", title="(d) attribution maps, filters")
+
+
+def _draw_tile(
+    ax: Axes, pixels: Sequence[float], corner: tuple[float, float], *, side: float = 1, signed: bool
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    n = isqrt(len(pixels))
+    if n * n != len(pixels):
+        raise ValueError(f"an image has {len(pixels)} pixels: give it those of a square")
+    largest = np.abs(pixels).max() or 1  # white where all are 0
+    signs = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+    colours: dict[str, Any] = signs if signed else {"cmap": "Greys"}
+    x, y = (start + np.linspace(0, side, n + 1) for start in corner)
+    ax.pcolormesh(x, y, np.reshape(pixels, (n, n)), clip_on=False, **colours)
+    ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", clip_on=False))
+
+
 def _logarithmic(ax: Axes) -> None:
     from matplotlib.ticker import FuncFormatter
 
@@ -551,6 +673,13 @@ def _lines(n: int) -> Iterator[dict[str, Any]]:
 
 def _markers(n: int) -> list[str]:
     return [("o", "s", "^", "D", "v", "P", "X", "*")[i % 8] for i in range(n)]
+
+
+def _series(found: Mapping[str, Mapping[str, Estimate]]) -> str:
+    return "; ".join(
+        f"{name} " + ", ".join(f"{value:.2f}" for value in values.values())
+        for name, values in found.items()
+    )
 
 
 def _listed(scores: Scores, part: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pypdf
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.path import Path
 from matplotlib.text import Text
 
 from pycode import cache, evaluation, figures, inference, inspection
@@ -83,6 +84,47 @@ CALIBRATIONS = {
 }
 RANKINGS = {"forest, impurity": np.array([3.0, 1.0, 2.0]), "SVM, permuted": np.array([1.0, 3, 2])}
 ROLES = ("informative", "random", "redundant")
+CURVES = {
+    name: {
+        "sizes": [86, 280, 474, 668, 862],
+        "validation": [estimate(top - loss) for loss in (drop, 0.05, 0.03, 0.01, 0)],
+    }
+    for name, top, drop in (
+        ("SVM", 0.975, 0.1),
+        ("MLP", 0.97, 0.12),
+        ("CNN", 0.98, 0.18),
+        ("VGG-like", 0.985, 0.23),
+        ("residual", 0.99, 0.16),
+    )
+}
+DEPTHS = {
+    "both": {"1": estimate(0.98), "2": estimate(0.985), "3": Estimate(1.0, 1.0, 1 - 1e-16, 3)},
+    "normalised": {"1": estimate(0.98), "2": estimate(0.975), "3": estimate(0.97)},
+    "residual": {"1": estimate(0.955), "2": estimate(0.95), "3": estimate(0.95)},
+    "neither": {"1": estimate(0.9), "2": estimate(0.8), "3": Estimate(0.5, 0.2, 0.9, 5)},
+}
+TRANSFER = {
+    name: {
+        n: Estimate(value + shift, value + shift - 0.06, value + shift + 0.04, 10)
+        for n, value in (
+            ("1", 0.35),
+            ("2", 0.48),
+            ("5", 0.7),
+            ("10", 0.82),
+            ("20", 0.88),
+            ("50", 0.9),
+        )
+    }
+    for name, shift in (("scratch", 0.0), ("frozen", 0.02), ("fine-tuned", 0.05))
+}
+_PIXELS = np.random.default_rng(1)
+IMAGES = {
+    "digits": _PIXELS.normal(size=(5, 64)).tolist(),
+    "labels": ["0", "3", "4", "7", "9"],
+    "maps": _PIXELS.normal(size=(5, 64)).tolist(),
+    "shuffled": [[0.0] * 64, *_PIXELS.normal(size=(4, 64)).tolist()],
+    "filters": _PIXELS.normal(size=(16, 9)).tolist(),
+}
 
 
 @pytest.fixture
@@ -96,8 +138,8 @@ def draw(tmp_path, monkeypatch):
 
     images = np.arange(32.0).reshape(2, 4, 4)
 
-    def drawn(name: str, fontsize: str = "10"):
-        size = {"width": WIDTH, "fontsize": fontsize}
+    def drawn(name: str, fontsize: str = "10", width: str = WIDTH):
+        size = {"width": width, "fontsize": fontsize}
         command = {
             "performance": lambda: figures.performance(
                 SCORES, CURVE, CONFUSION, CLASSES, best="SVM", **size
@@ -111,6 +153,7 @@ def draw(tmp_path, monkeypatch):
                 {"forest, impurity": images[0], "forest, permuted": images[1]},
                 **size,
             ),
+            "networks": lambda: figures.networks(CURVES, DEPTHS, TRANSFER, IMAGES, **size),
             "mistakes": lambda: figures.mistakes(
                 images, np.array([0, 2]), np.array([1, 0]), CLASSES, **size
             ),
@@ -123,7 +166,7 @@ def draw(tmp_path, monkeypatch):
     plt.close("all")
 
 
-NAMES = ("performance", "behaviour", "ablation", "interpretation", "mistakes")
+NAMES = ("performance", "behaviour", "ablation", "interpretation", "networks", "mistakes")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,7 +230,7 @@ def test_panels_are_lettered_and_named(draw):
         fig, _, _ = draw(name)
         titles = [ax.get_title(loc="left") for ax in fig.axes[:4]]
         assert [title[:3] for title in titles] == ["(a)", "(b)", "(c)", "(d)"]
-        images = 2 if name == "interpretation" else 4
+        images = {"interpretation": 2, "networks": 3}.get(name, 4)
         assert all(ax.get_ylabel() for ax in fig.axes[:images])
 
 
@@ -259,6 +302,94 @@ def test_interpretation_shows_its_data(draw):
         assert np.ravel(shown).tolist() == list(range(first, first + 16))
 
 
+def test_networks_shows_its_accuracies(draw):
+    fig, _, _ = draw("networks")
+    curves, depths, transfer = fig.axes[:3]
+    assert [line.get_label() for line in curves.lines] == list(CURVES)
+    for line, curve in zip(curves.lines, CURVES.values(), strict=True):
+        assert line.get_xydata().tolist() == [
+            list(at) for at in zip(curve["sizes"], curve["validation"], strict=True)
+        ]
+    for ax, series in ((depths, DEPTHS), (transfer, TRANSFER)):
+        assert ax.get_legend_handles_labels()[1] == list(series)
+        for drawn, found in zip(ax.containers, series.values(), strict=True):
+            line, _, [bars] = drawn.lines
+            assert line.get_xdata() == pytest.approx([int(n) for n in found], rel=0.13)
+            assert line.get_ydata().tolist() == list(found.values())
+            ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+            assert np.ravel(ends) == pytest.approx([v for e in found.values() for v in _ends(e)])
+        labels = [label.get_text() for label in ax.get_xticklabels()]
+        assert labels == list(next(iter(series.values())))
+        assert ax.get_xticks().tolist() == [int(label) for label in labels]
+        at = [tuple(drawn.lines[0].get_xdata()) for drawn in ax.containers]
+        assert len(set(at)) == len(at)  # beside one another
+        assert len({drawn.lines[0].get_marker() for drawn in ax.containers}) == len(series)
+    assert transfer.get_xscale() == "log"
+    assert len({line.get_marker() for line in curves.lines}) == len(CURVES)
+
+
+def _ends(estimate: Estimate) -> tuple[float, float]:
+    return estimate.low, estimate.high
+
+
+def test_networks_shows_its_images(draw):
+    fig, _, _ = draw("networks")
+    ax = fig.axes[3]
+    names = ("digits", "maps", "shuffled", "filters")
+    given = [(name, pixels) for name in names for pixels in IMAGES[name]]
+    sides, rows = [], []
+    for (name, pixels), shown in zip(given, ax.collections, strict=True):
+        assert np.ravel(shown.get_array()).tolist() == pixels
+        low, high = shown.get_clim()
+        if name == "digits":
+            assert (low, high) == (min(pixels), max(pixels))
+        else:
+            assert high == -low == (np.abs(pixels).max() or 1)
+            assert min(shown.to_rgba(0.0)) > 0.95  # white
+        corners = shown.get_coordinates()
+        sides.append(np.ptp(corners, axis=(0, 1)))
+        rows.append(corners[0, 0, 1])
+        assert corners[0, 0, 1] < corners[-1, 0, 1]  # and the axis points downwards
+    assert ax.yaxis_inverted()
+    assert np.ptp(sides, axis=1) == pytest.approx(np.zeros(len(given)))
+    assert ax.get_aspect() == 1
+    tops = sorted(set(rows))
+    assert rows == sorted(rows)
+    assert [rows.count(top) for top in tops] == [5, 5, 5, 8, 8]
+    named = [text.get_position()[1] for text in ax.texts[5:]]
+    assert np.searchsorted(tops[:4], named).tolist() == [1, 2, 3, 4]  # each label beside its row
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == [*IMAGES["labels"], "digit", "map", "shuffled", "filters"]
+    boxes = [shown.get_window_extent() for shown in ax.collections]
+    assert all(fig.bbox.contains(*corner) for box in boxes for corner in box.corners())
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize(
+    ("width", "fontsize"),
+    [("345pt", "10"), ("360pt", "10.95"), ("390pt", "12"), ("505pt", "9"), ("505pt", "10")],
+)
+def test_networks_are_readable_and_small_at_each_width(draw, width, fontsize):
+    fig, _, pdf = draw("networks", fontsize=fontsize, width=width)
+    assert pdf.stat().st_size < 100_000
+    with figures._style(figures.font()):
+        fig.canvas.draw()
+        _assert_readable(fig)
+        for ax in fig.axes[:3]:
+            legend = ax.get_legend().get_window_extent()
+            drawn = [line.get_xydata() for line in ax.lines]
+            drawn += [bar for bars in ax.collections for bar in bars.get_segments()]
+            for points in drawn:
+                path = Path(ax.transData.transform(points))
+                assert not path.intersects_bbox(legend, filled=False)
+
+
+def test_an_image_that_is_no_square_is_refused(draw):
+    oblong = {**IMAGES, "maps": [[1.0] * 60] * 5}
+    with pytest.raises(ValueError, match="60 pixels: give it those of a square"):
+        figures.networks(CURVES, DEPTHS, TRANSFER, oblong, width=WIDTH)
+
+
 def test_mistakes_name_true_and_predicted_class(draw):
     fig, _, _ = draw("mistakes")
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["a, not b", "c, not a"]
@@ -289,6 +420,14 @@ def test_command_includes_the_file_with_a_text_from_the_data(draw, name):
         ),
         "ablation": ("from 0.80", "0.84, is that of 1600", "halving 0.750 for 4 fits"),
         "interpretation": ("logistic 0.299", "2 rankings of 3 features", "row 4, column 4"),
+        "networks": (
+            "with 86 to 862 rows: SVM 0.88 to 0.97",
+            "with 1, 2, 3 blocks",
+            "neither 0.90, 0.80, 0.50.",
+            "fine-tuned 0.40, 0.53, 0.75, 0.87, 0.93, 0.95.",
+            "digits 0, 3, 4, 7, 9,",
+            "16 filters",
+        ),
         "mistakes": ("2 misclassified", "a as b, c as a"),
     }[name]:
         assert part in alt
