@@ -164,7 +164,7 @@ class Network(NeuralNetClassifier):
         self,
         module: Any,
         *,
-        n_steps: int = 500,
+        n_steps: int = 300,
         random_state: int = 0,
         pretrained: Weights | None = None,
         criterion: Any = nn.CrossEntropyLoss,
@@ -341,7 +341,9 @@ def transfer(
     for seed, new, old in zip(seeds, fresh, trained, strict=True):
         learners = (
             new,
-            make_pipeline(FunctionTransformer(partial(features, old)), LogisticRegression()),
+            make_pipeline(
+                FunctionTransformer(partial(features, old)), LogisticRegression(max_iter=1000)
+            ),
             _with(new, pretrained=old.weights),
         )
         order = np.random.default_rng(seed).permutation(len(y))

@@ -43,9 +43,17 @@ SAME = {  # and what would not
     "a comment": ("networks.py", "lr=0.003,", "lr=0.003,  # or less"),
     "a docstring": ("networks.py", '"""The network, trained on', '"""The network, fitted to'),
     "an empty line": ("networks.py", "    return [nn.Conv2d", "\n    return [nn.Conv2d"),
-    "a model": ("models.py", '"MLP": MLPClassifier(', '"more": SVC(),\n        "MLP": MLPClassifier('),
+    "a model": (
+        "models.py",
+        '"MLP": MLPClassifier(',
+        '"more": SVC(),\n        "MLP": MLPClassifier(',
+    ),
     "a data set": ("data.py", "def digits()", "def more():\n    return digits()\n\n\ndef digits()"),
-    "a function of no use here": ("evaluation.py", "min_resources=min(len", "min_resources=max(len"),
+    "a function of no use here": (
+        "evaluation.py",
+        "min_resources=min(len",
+        "min_resources=max(len",
+    ),
     "how results are remembered": ("cache.py", "DAYS = 30", "DAYS = 31"),
     "a figure": ("figures.py", "FEWEST = 5", "FEWEST = 6"),
 }
