@@ -450,6 +450,8 @@ def study(
     }
     shown = slice(5)  # the first of the test rows, whatever they are
     return {
+        "seeds": list(seeds),
+        "transfer_seeds": list(transfer_seeds),
         "scores": scores,
         "parameters": {name: n_parameters(score.estimator) for name, score in scores.items()},
         "best": evaluation.best(scores),

@@ -15,6 +15,7 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import FloatObject, NameObject, StreamObject
 
 from conftest import ROOT, Build, Paper
+from pycode import kept
 from tools import delivered, verify
 
 N = 400
@@ -245,6 +246,27 @@ def test_a_commit_that_does_not_build_is_not_verified(repository: Paper):
     (log,) = re.findall("does not build: the whole log is (.*)", build.output)
     assert "ZeroDivisionError" in Path(log).read_text(encoding="utf-8")
     shutil.rmtree(Path(log).parents[1])
+
+
+def test_a_record_of_other_code_is_not_verified(repository: Paper):
+    record = kept.text({}, code="pycode/models.py", inputs={}, environment={})
+    (repository.folder / "results").mkdir()
+    (repository.folder / "results/old.json").write_text(record, encoding="utf-8")
+    block = """from pycode import kept
+old = kept.read("results/old.json")
+changed = kept.changed(old, code="pycode/models.py", inputs={})
+results.record("old.n_changed", len(changed))
+"""
+    repository.edit("paper.tex", "images =", f"{block}images =")
+    git(repository, "add", "results")
+    repository.edit("pycode/models.py", "alpha=0.001", "alpha=0.002")
+    assert repository.build().code == 0
+    git(repository, "commit", "--quiet", "--all", "--message", "Change what made it")
+    build = run(repository)
+    assert build.code == 1
+    assert "first old.n_changed: 1 of what a kept record was made of changed" in build.output
+    (log,) = re.findall("from nothing in (\\S+)", build.output)
+    shutil.rmtree(Path(log).parent)
 
 
 def test_what_is_no_pdf_is_said_before_anything_is_built(repository: Paper):
