@@ -165,7 +165,7 @@ def openml(name: str, *, version: int = 1) -> Dataset:
 
     All features must be numbers and the target nominal; classes that are numbers are sorted as
     such.  "Fashion-MNIST" is 70 000 images of 28 x 28 pixels from 0 to 255, 0.4 GB as X, and
-    "CIFAR_10", as OpenML writes it, 60 000 of 3 x 32 x 32, 1.5 GB; reading takes 1.1 and 3.5 GB.
+    "CIFAR_10", as OpenML writes it, 60 000 of 3 x 32 x 32, 1.5 GB; reading takes 1.1 and 3.7 GB.
 
     The first call downloads; scikit-learn keeps the files in the folder openml of its
     get_data_home(), which SCIKIT_LEARN_DATA sets, and from then on no network is needed.

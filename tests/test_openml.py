@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import _openml
+from sklearn.datasets import _openml, fetch_openml
 
 from pycode import data
 
@@ -241,6 +241,19 @@ def test_classes_are_what_they_are_called(server, written, classes):
     assert dataset.X.ravel().tolist() == list(range(len(written)))
 
 
+def test_digits_as_classes_do_not_take_the_slow_parser(server, monkeypatch):
+    parsers = []
+
+    def fetch(*names, **options):
+        parsers.append(options["parser"])
+        return fetch_openml(*names, **options)
+
+    monkeypatch.setattr(data, "fetch_openml", fetch)
+    images(server, "small", pixels=4)
+    data.openml("small")
+    assert parsers == ["auto"]
+
+
 def test_numbers_may_be_called_nominal(server):
     server.publish("codes", {"a": "nominal", "class": "nominal"}, [(0, "x"), (1, "y")])
     assert data.openml("codes").X.tolist() == [[0], [1]]
@@ -290,6 +303,24 @@ def test_nobody_waits_for_a_silent_network(server, monkeypatch):
         assert monotonic() - begun < 10
 
 
+@pytest.mark.parametrize("answer", [b"nonsense\r\n", b""])
+def test_what_is_no_answer_is_no_damaged_file(server, monkeypatch, answer):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def reply() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        address = f"http://127.0.0.1:{other.getsockname()[1]}/"
+        monkeypatch.setattr(_openml, "urlopen", lambda request: urlopen(address))
+        assert "could not be reached (" in refusal("Fashion-MNIST")
+        thread.join()
+
+
 def halve(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
@@ -306,6 +337,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # as where no test runs
 @pytest.mark.parametrize("online", [True, False])
 @pytest.mark.parametrize(("file", "damage"), DAMAGE.values(), ids=list(DAMAGE))
 def test_damaged_file_is_kept_and_its_folder_named(server, file, damage, online):
@@ -326,6 +358,7 @@ def test_damaged_file_is_kept_and_its_folder_named(server, file, damage, online)
     assert np.array_equal(data.openml("small").X, rows[:, :-1])
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # as where no test runs
 def test_lack_of_memory_costs_no_download(server, monkeypatch):
     images(server, "small", pixels=4)
     data.openml("small")
