@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer
 from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
@@ -322,20 +322,21 @@ def transfer(
     A network is trained on the first half of the classes and adapted to the second, from a few
     images: `frozen`, where a logistic regression learns from its last but one layer, and
     `fine-tuned`, where training goes on in all layers below a new last one; `scratch` begins with
-    new weights.  Rows are scaled as the first half's are.  Means over `seeds`, each of which draws
+    new weights.  All pixels
+    are scaled alike, by mean and variance of the first half's, of which one may be always empty.  Means over `seeds`, each of which draws
     the images, the weights and the training anew, with Student's interval, which does not cover
     the choice of the test rows; `... - scratch` are means of differences.
     """
     half = len(split.classes) // 2
     early = split.y_train < half
     late, late_test = ~early, split.y_test >= half
-    scaler = StandardScaler().fit(split.X_train[early])
-    X, y = scaler.transform(split.X_train[late]), split.y_train[late] - half
-    X_test, y_test = scaler.transform(split.X_test[late_test]), split.y_test[late_test] - half
+    mean, sd = split.X_train[early].mean(), split.X_train[early].std()
+    X, y = (split.X_train[late] - mean) / sd, split.y_train[late] - half
+    X_test, y_test = (split.X_test[late_test] - mean) / sd, split.y_test[late_test] - half
 
     network = _with(network, module__n_classes=half)
     fresh = [_with(network, random_state=seed) for seed in seeds]
-    rows = scaler.transform(split.X_train[early]), split.y_train[early]
+    rows = (split.X_train[early] - mean) / sd, split.y_train[early]
     trained = compute([delayed(_fit)(some, *rows) for some in fresh])
     calls = []
     for seed, new, old in zip(seeds, fresh, trained, strict=True):

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import configuration, settings
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md", "benchmarks")
+SOURCES = ("paper.tex", "references.bib", "pycode", "latexmkrc", "figures/README.md")
+SOURCES += ("benchmarks", "results")
 
 Process = subprocess.Popen[bytes]
 

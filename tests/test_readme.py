@@ -59,8 +59,8 @@ def own(tmp_path_factory) -> Paper:
     call = re.search(r"synthetic = data\.synthetic\(.*?\)\n", paper.read("paper.tex"), flags=re.S)
     assert call
     paper.edit("paper.tex", call[0], block("python", "read_table"))
-    paper.edit("paper.tex", r"\title{Neural Networks", r"\title{Our Networks")
-    paper.edit("paper.tex", "pdftitle={Neural Networks", "pdftitle={Our Networks")
+    paper.edit("paper.tex", r"\title{Deep Neural", r"\title{Our Neural")
+    paper.edit("paper.tex", "pdftitle={Deep Neural", "pdftitle={Our Neural")
     paper.edit("paper.tex", r"\author{First Author}", r"\author{Ada L.}")
     paper.edit("pycode/models.py", '        "SVM"', block("python", "nearest") + '        "SVM"')
     forest = "from sklearn.neural_network"
@@ -75,7 +75,6 @@ def own(tmp_path_factory) -> Paper:
         r"\section{Discussion}",
         block("latex", "begin{figure*}")
         + block("latex", "begin{pycode}")
-        + block("latex", "claim")
         + r"\section{Discussion}",
     )
     build = paper.build()
@@ -98,7 +97,7 @@ def own(tmp_path_factory) -> Paper:
 
 def test_each_edit_is_in_the_paper(own):
     text = " ".join(own.pages())
-    assert "Our Networks" in text
+    assert "Our Neural" in text
     assert "Ada L." in text
     assert text.count("nearest") >= 3
     assert (own.folder / "figures/summary.pdf").exists()

@@ -40,7 +40,7 @@ SIZES = {
     "revtex4-2": (510.0, 10),
     "scrartcl": (438.17, 10),
 }
-FIGURES = {"performance", "behaviour", "ablation", "interpretation", "mistakes"}
+FIGURES = {"performance", "behaviour", "ablation", "interpretation", "networks", "mistakes"}
 
 
 @pytest.fixture(scope="module", params=VENUES)

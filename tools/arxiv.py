@@ -27,7 +27,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
     "latexmk pdflatex bibtex kpsewhich perl sh env mktexpk mktextfm mktexmf cat rm sed".split()
 )
-ANCILLARY = ("pycode/*.py", "pycode/*.mplstyle", "results.json", "requirements.txt")
+ANCILLARY = (
+    "pycode/*.py",
+    "pycode/*.mplstyle",
+    "results.json",
+    "results/*.json",
+    "requirements.txt",
+)
 # Commands that name a file in their last argument.
 LOADS = (
     r"(\\(?:includegraphics|includepdf|VerbatimInput|lstinputlisting|verbatiminput)\*?\s*"

@@ -44,7 +44,7 @@ def record() -> str:
     start = time.monotonic()
     split = data.split(data.digits(), seed=SEED)
     candidates = models.candidates(seed=SEED)
-    others = {name: candidates[name] for name in OTHERS}
+    others = {name: candidates[name] for name in OTHERS if name in candidates}
     results = networks.study(split, others, seed=SEED)
     environment = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -33,6 +33,8 @@ LEFT_OUT = {  # and why
     "CHANGELOG.md": "the template's releases",
     ".github/pages.png": "the template's pages",
     "results.json": "the template's numbers; the first build writes others",
+    "results/*": "the template's networks; make deep computes others",
+    ".github/workflows/networks.yml": "checks that record",
     "tests/*": "the template's paper, README, releases, build and tools, which it answers for",
 }
 # Tests of what an author writes, and of what that calls; they hold with other models and data.
