@@ -367,7 +367,8 @@ def features(network: Network, X: Any) -> Array:
     """What the fitted network's last layer gets to see of the rows, (n, n_last)."""
     tensor = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
     with torch.no_grad():
-        return network.module_.eval()[:-1](tensor).cpu().numpy().astype(float)
+        *layers, _ = network.module_.eval()
+        return nn.Sequential(*layers)(tensor).cpu().numpy().astype(float)
 
 
 def attributions(network: Network, X: Any, y: Any, *, n_steps: int = 64) -> Array:
