@@ -4,6 +4,7 @@ Needs PyTorch, skorch and captum (`pip install .[deep]`), which nothing else her
 flat images, as in all data sets here, already scaled; `shape` says how they unfold.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -395,8 +396,7 @@ def filters(network: Network) -> Array:
 def shuffled(network: Network, *, seed: int = 0) -> Network:
     """The fitted network with the numbers in each of its arrays of weights in another order."""
     rng = np.random.default_rng(seed)
-    other = _with(network)
-    other.__setstate__(network.__getstate__())
+    other = copy.deepcopy(network)
     with torch.no_grad():
         for weights in other.module_.parameters():
             order = rng.permutation(weights.numel())
