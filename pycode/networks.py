@@ -201,12 +201,15 @@ class Network(NeuralNetClassifier):
         return super().fit_loop(X, y, epochs=epochs, **fit_params)
 
     def initialize_module(self) -> "Network":
-        """The network, with new weights."""
+        """The network, with new weights.
+
+        Raises RuntimeError if `pretrained` are those of a network with other layers.
+        """
         super().initialize_module()
         if self.pretrained is not None:
             head = f"{len(self.module_) - 1}."
-            kept = {name: w for name, w in self.pretrained.items() if not name.startswith(head)}
-            self._load(kept)
+            new = {name: w for name, w in self.weights.items() if name.startswith(head)}
+            self._load({**self.pretrained, **new})
         return self
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "Network":
@@ -234,7 +237,7 @@ class Network(NeuralNetClassifier):
     def _load(self, weights: Weights) -> None:
         # Copied, since the arrays are not this network's own.
         tensors = {name: torch.tensor(np.asarray(w)) for name, w in weights.items()}
-        self.module_.load_state_dict(tensors, strict=False)
+        self.module_.load_state_dict(tensors)
 
     # The history of training has times in it, and tensors of a GPU cannot be read without one.
     def __getstate__(self) -> dict[str, Any]:
