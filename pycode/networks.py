@@ -193,7 +193,8 @@ class Network(NeuralNetClassifier):
 
     def predict_proba(self, X: Any) -> Array:
         """The probabilities of the classes, (n, n_classes)."""
-        return super().predict_proba(np.asarray(X, np.float32)).astype(float)
+        found = super().predict_proba(np.asarray(X, np.float32)).astype(float)
+        return found / found.sum(axis=1, keepdims=True)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
         """The network, after the epochs that have `n_steps` steps or a few more."""
