@@ -501,7 +501,7 @@ def _convolution(
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
     """One order of all sums and one of all random numbers, and afterwards as it was before."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, strictness = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_num_threads(1)
@@ -510,7 +510,7 @@ def _reproducible(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
+            torch.set_deterministic_debug_mode(strictness)
 
 
 def _over_seeds(variants: Sequence[Variant], n: int) -> list[Estimate]:
