@@ -198,7 +198,8 @@ class Network(NeuralNetClassifier):
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
         """The network, after the epochs that have `n_steps` steps or a few more."""
-        epochs = epochs or ceil(self.n_steps / ceil(len(X) / self.batch_size))
+        batches = self.get_iterator(self.get_dataset(X, y), training=True)
+        epochs = epochs or ceil(self.n_steps / len(batches))
         return super().fit_loop(X, y, epochs=epochs, **fit_params)
 
     def initialize_module(self) -> "Network":
