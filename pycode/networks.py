@@ -241,7 +241,7 @@ class Network(NeuralNetClassifier):
         tensors = {name: torch.tensor(np.asarray(w)) for name, w in weights.items()}
         self.module_.load_state_dict(tensors)
 
-    # The history of training has times in it, and tensors of a GPU cannot be read without one.
+    # Not as torch does: the history of training has times in it, and tensors want their device.
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {"params": self.get_params(deep=False)}
         if hasattr(self, "module_"):
@@ -250,6 +250,8 @@ class Network(NeuralNetClassifier):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["params"])
+        if str(self.device).startswith("cuda") and not torch.cuda.is_available():
+            self.device = "cpu"
         if "weights" in state:
             with torch.random.fork_rng():
                 self.initialize()
