@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
@@ -332,11 +331,20 @@ def transfer(
     `fine-tuned`, where training goes on in all layers below a new last one; `scratch` begins with
     new weights.  Rows are scaled as the first half's are.  Means over `seeds`, each of which draws
     the images, the weights and the training anew, with Student's interval, which does not cover
-    the choice of the test rows; `... - scratch` are means of differences.
+    the choice of the test rows; `... - scratch` are means of differences.  The last of an odd
+    number of classes has no part.
+
+    Raises ValueError if a class has fewer training rows than `labels` asks for.
     """
     half = len(split.classes) // 2
     early = split.y_train < half
-    late, late_test = ~early, split.y_test >= half
+    late = (split.y_train >= half) & (split.y_train < 2 * half)
+    late_test = (split.y_test >= half) & (split.y_test < 2 * half)
+    fewest = np.bincount(split.y_train[late], minlength=2 * half)[half:].min()
+    if fewest < max(labels):
+        raise ValueError(
+            f"a class has {fewest} training rows, and labels has {max(labels)}: ask for fewer"
+        )
     scaler = StandardScaler().fit(split.X_train[early])
     X, y = scaler.transform(split.X_train[late]), split.y_train[late] - half
     X_test, y_test = scaler.transform(split.X_test[late_test]), split.y_test[late_test] - half
@@ -348,14 +356,19 @@ def transfer(
     calls = []
     for seed, new, old in zip(seeds, fresh, trained, strict=True):
         learners = (
-            new,
-            make_pipeline(FunctionTransformer(partial(features, old)), LogisticRegression()),
-            _with(new, pretrained=old.weights),
+            (new, X, X_test),
+            # Their features, since no call is remembered by a fitted network.
+            (LogisticRegression(), features(old, X), features(old, X_test)),
+            (_with(new, pretrained=old.weights), X, X_test),
         )
         order = np.random.default_rng(seed).permutation(len(y))
         for n in labels:
-            few = np.concatenate([order[y[order] == c][:n] for c in range(half)])
-            calls += [delayed(_accuracy)(some, X[few], y[few], X_test, y_test) for some in learners]
+            chosen = np.concatenate([order[y[order] == c][:n] for c in range(half)])
+            few = order[np.isin(order, chosen)]  # by class, batches would have one class each
+            calls += [
+                delayed(_accuracy)(learner, rows[few], y[few], test, y_test)
+                for learner, rows, test in learners
+            ]
     found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
     accuracies = {
