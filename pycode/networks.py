@@ -366,8 +366,8 @@ def transfer(
             chosen = np.concatenate([order[y[order] == c][:n] for c in range(half)])
             few = order[np.isin(order, chosen)]  # by class, batches would have one class each
             calls += [
-                delayed(_accuracy)(learner, rows[few], y[few], test, y_test)
-                for learner, rows, test in learners
+                delayed(_accuracy)(learner, train[few], y[few], test, y_test)
+                for learner, train, test in learners
             ]
     found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
@@ -388,15 +388,16 @@ def features(network: Network, X: Any) -> Array:
     """What the fitted network's last layer gets to see of the rows, (n, n_last)."""
     tensor = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
     with torch.no_grad():
-        *layers, _ = network.module_.eval()
-        return nn.Sequential(*layers)(tensor).cpu().numpy().astype(float)
+        layers = list(network.module_.eval().children())
+        return nn.Sequential(*layers[:-1])(tensor).cpu().numpy().astype(float)
 
 
 def attributions(network: Network, X: Any, y: Any, *, n_steps: int = 64) -> Array:
     """What each feature adds to the score of class `y`, (n, n_features): integrated gradients.
 
-    From 0, the mean image once scaled, to the row, on a straight line of `n_steps` points, those of Gauss and
-    Legendre; a row's sum is the difference of the scores at its ends (Sundararajan 2017), up to the steps' error.
+    From 0, the mean image once scaled, to the row, on a straight line of `n_steps` points, those
+    of Gauss and Legendre; a row's sum is the difference of the scores at its ends, up to the
+    steps' error (Sundararajan 2017).
     """
     ends = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
     target = torch.tensor(np.asarray(y), device=network.device)
