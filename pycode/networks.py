@@ -208,8 +208,8 @@ class Network(NeuralNetClassifier):
         """
         super().initialize_module()
         if self.pretrained is not None:
-            head = f"{len(self.module_) - 1}."
-            new = {name: w for name, w in self.weights.items() if name.startswith(head)}
+            *_, (last, _) = self.module_.named_children()
+            new = {name: w for name, w in self.weights.items() if name.startswith(f"{last}.")}
             self._load({**self.pretrained, **new})
         return self
 
