@@ -357,8 +357,8 @@ def transfer(
     for seed, new, old in zip(seeds, fresh, trained, strict=True):
         learners = (
             (new, X, X_test),
-            # Their features, since no call is remembered by a fitted network.
-            (LogisticRegression(), features(old, X), features(old, X_test)),
+            # Neither a call with a fitted network nor one without a seed is remembered.
+            (LogisticRegression(random_state=seed), features(old, X), features(old, X_test)),
             (_with(new, pretrained=old.weights), X, X_test),
         )
         order = np.random.default_rng(seed).permutation(len(y))
