@@ -186,7 +186,10 @@ class Network(NeuralNetClassifier):
         self.pretrained = pretrained
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> "Network":
-        """The network, trained on rows `X` (n, n_features) of classes `y`, 0 to n_classes - 1."""
+        """The network, trained on rows `X` (n, n_features) of classes `y`, 0 to n_classes - 1.
+
+        Batches are the rows in their order, which should mix the classes.
+        """
         with _reproducible(self.random_state):
             return super().fit(np.asarray(X, np.float32), np.asarray(y, np.int64), **fit_params)
 

@@ -92,6 +92,10 @@ def network(name: str = "CNN", n_steps: int = 20, **parameters: Any) -> Any:
     return found.set_params(n_steps=n_steps, **parameters)
 
 
+def unfitted(some: Any) -> Any:
+    return clone(some)
+
+
 def linear(**parameters: Any) -> Any:
     """A network of that layer alone, for ten classes."""
     sizes = {"module__n_features": 64, "module__n_classes": 10}
@@ -171,7 +175,7 @@ def test_network_is_cloned_and_set_like_any_estimator(rows):
     some = network("residual", n_steps=3)
     some.set_params(module__depth=1, optimizer__weight_decay=0.1)
     some.fit(*rows)
-    other = clone(some)
+    other = unfitted(some)
     assert is_classifier(other)
     assert not hasattr(other, "module_")
     parameters = other.get_params(deep=False)
@@ -279,7 +283,7 @@ def test_workers_and_other_processes_find_the_same_weights(rows, fitted, monkeyp
 
 
 def _fit_elsewhere(some: Any, X: Any, y: Any) -> tuple[int, Any]:
-    return os.getpid(), clone(some).fit(X, y)
+    return os.getpid(), unfitted(some).fit(X, y)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -328,10 +332,10 @@ def test_pickle_has_what_was_fitted_and_nothing_of_when(rows, fitted, name):
     assert same(other, fitted[name])
     assert np.array_equal(other.predict_proba(rows[0]), fitted[name].predict_proba(rows[0]))
     assert np.array_equal(other.classes_, fitted[name].classes_)
-    assert same(clone(other).fit(*rows), other)
-    unfitted = pickle.loads(pickle.dumps(network(name)))
-    assert not hasattr(unfitted, "module_")
-    assert same(unfitted.fit(*rows), other)
+    assert same(unfitted(other).fit(*rows), other)
+    new = pickle.loads(pickle.dumps(network(name)))
+    assert not hasattr(new, "module_")
+    assert same(new.fit(*rows), other)
 
 
 def forget_how(monkeypatch) -> None:
@@ -357,8 +361,8 @@ def test_fit_is_remembered(rows, fitted, monkeypatch):
 
 def test_fingerprint_knows_parameters_code_and_libraries(fitted, monkeypatch):
     before = source.fingerprint(network())
-    assert source.fingerprint(clone(network())) == before
-    assert source.fingerprint(clone(fitted["CNN"])) == before
+    assert source.fingerprint(unfitted(network())) == before
+    assert source.fingerprint(unfitted(fitted["CNN"])) == before
     weights = {name: 2 * array for name, array in fitted["CNN"].weights.items()}
     others = (
         network(n_steps=21),
@@ -566,7 +570,7 @@ MAPS = hnp.arrays(float, (3, 12), elements=st.integers(-4, 4))
 def test_likeness_is_the_rank_correlation_of_what_counts(first, second):
     found = []
     for pair in zip(first, second, strict=True):
-        table = pd.DataFrame(pair).T
+        table: Any = pd.DataFrame(pair).T
         table = table[(table != 0).any(axis=1)]
         assume((table.nunique() > 1).all())
         found.append(table.corr(method="spearman").iloc[0, 1])
@@ -614,7 +618,7 @@ def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
         assert pytest.approx(scaled[0][~late]) == X
         assert np.array_equal(y, split.y_train[~late])
         assert some.random_state == seed
-        trained.append(clone(some).fit(X, y))
+        trained.append(unfitted(some).fit(X, y))
 
     assert len(tries) == 3 * len(labels) * len(seeds)
     images: dict[tuple[int, int], Any] = {}
