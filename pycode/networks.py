@@ -358,10 +358,11 @@ def transfer(
     trained = compute([delayed(_fit)(some, *rows) for some in fresh])
     calls = []
     for seed, new, old in zip(seeds, fresh, trained, strict=True):
+        logistic = LogisticRegression(max_iter=10_000, random_state=seed)
         learners = (
             (new, X, X_test),
             # Neither a call with a fitted network nor one without a seed is remembered.
-            (LogisticRegression(random_state=seed), features(old, X), features(old, X_test)),
+            (logistic, features(old, X), features(old, X_test)),
             (_with(new, pretrained=old.weights), X, X_test),
         )
         order = np.random.default_rng(seed).permutation(len(y))
