@@ -4,6 +4,7 @@ Needs PyTorch, skorch and captum (`pip install .[deep]`), which nothing else her
 flat images, as in all data sets here, already scaled; `shape` says how they unfold.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,8 +19,6 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
@@ -154,21 +153,22 @@ class Shift(nn.Module):
 class Network(NeuralNetClassifier):
     """A network that is trained like any estimator of scikit-learn.
 
-    It makes `n_steps` steps, or what fills its last epoch, whatever the number of rows, with a
-    learning rate that falls from `lr` to zero in a straight line.  With the same `random_state` it
-    is the same again.  `pretrained`, the `weights` of another, replace those that all layers but
-    the last begin with.  All else is skorch's.
+    It makes `n_steps` steps, or what fills its last epoch, whatever the number of rows, which are
+    shuffled for each epoch; its learning rate falls from `lr` to zero in a straight line.  With the
+    same `random_state` it is the same again.  `pretrained`, the `weights` of another, replace those
+    that all layers but the last begin with.  All else is skorch's.
     """
 
     def __init__(
         self,
         module: Any,
         *,
-        n_steps: int = 300,
+        n_steps: int = 500,
         random_state: int = 0,
         pretrained: Weights | None = None,
         criterion: Any = nn.CrossEntropyLoss,
         train_split: Any = None,
+        iterator_train__shuffle: bool = True,
         callbacks: Any = "disable",
         verbose: int = 0,
         **settings: Any,
@@ -177,6 +177,7 @@ class Network(NeuralNetClassifier):
             module,
             criterion=criterion,
             train_split=train_split,
+            iterator_train__shuffle=iterator_train__shuffle,
             callbacks=callbacks,
             verbose=verbose,
             **settings,
@@ -192,20 +193,25 @@ class Network(NeuralNetClassifier):
 
     def predict_proba(self, X: Any) -> Array:
         """The probabilities of the classes, (n, n_classes)."""
-        return super().predict_proba(np.asarray(X, np.float32)).astype(float)
+        found = super().predict_proba(np.asarray(X, np.float32)).astype(float)
+        return found / found.sum(axis=1, keepdims=True)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
         """The network, after the epochs that have `n_steps` steps or a few more."""
-        epochs = epochs or ceil(self.n_steps / ceil(len(X) / self.batch_size))
+        batches = self.get_iterator(self.get_dataset(X, y), training=True)
+        epochs = epochs or ceil(self.n_steps / len(batches))
         return super().fit_loop(X, y, epochs=epochs, **fit_params)
 
     def initialize_module(self) -> "Network":
-        """The network, with new weights."""
+        """The network, with new weights.
+
+        Raises RuntimeError if `pretrained` are those of a network with other layers.
+        """
         super().initialize_module()
         if self.pretrained is not None:
-            head = f"{len(self.module_) - 1}."
-            kept = {name: w for name, w in self.pretrained.items() if not name.startswith(head)}
-            self._load(kept)
+            *_, (last, _) = self.module_.named_children()
+            new = {name: w for name, w in self.weights.items() if name.startswith(f"{last}.")}
+            self._load({**self.pretrained, **new})
         return self
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "Network":
@@ -233,9 +239,9 @@ class Network(NeuralNetClassifier):
     def _load(self, weights: Weights) -> None:
         # Copied, since the arrays are not this network's own.
         tensors = {name: torch.tensor(np.asarray(w)) for name, w in weights.items()}
-        self.module_.load_state_dict(tensors, strict=False)
+        self.module_.load_state_dict(tensors)
 
-    # The history of training has times in it, and tensors of a GPU cannot be read without one.
+    # Not as torch does: the history of training has times in it, and tensors want their device.
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {"params": self.get_params(deep=False)}
         if hasattr(self, "module_"):
@@ -244,6 +250,8 @@ class Network(NeuralNetClassifier):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["params"])
+        if str(self.device).startswith("cuda") and not torch.cuda.is_available():
+            self.device = "cpu"
         if "weights" in state:
             with torch.random.fork_rng():
                 self.initialize()
@@ -322,14 +330,24 @@ def transfer(
     A network is trained on the first half of the classes and adapted to the second, from a few
     images: `frozen`, where a logistic regression learns from its last but one layer, and
     `fine-tuned`, where training goes on in all layers below a new last one; `scratch` begins with
-    new weights.  All pixels
-    are scaled alike, by mean and variance of the first half's, of which one may be always empty.  Means over `seeds`, each of which draws
-    the images, the weights and the training anew, with Student's interval, which does not cover
-    the choice of the test rows; `... - scratch` are means of differences.
+    new weights.  All pixels are scaled alike, since one may be always empty in the first half.  The
+    last of an odd number of classes has no part.
+
+    Means over `seeds`, each of which draws the images, the weights and the training anew, with
+    Student's interval, which does not cover the choice of the test rows; `... - scratch` are means
+    of differences.
+
+    Raises ValueError if a class has fewer training rows than `labels` asks for.
     """
     half = len(split.classes) // 2
     early = split.y_train < half
-    late, late_test = ~early, split.y_test >= half
+    late = (split.y_train >= half) & (split.y_train < 2 * half)
+    late_test = (split.y_test >= half) & (split.y_test < 2 * half)
+    fewest = np.bincount(split.y_train[late], minlength=2 * half)[half:].min()
+    if fewest < max(labels):
+        raise ValueError(
+            f"a class has {fewest} training rows, and labels has {max(labels)}: ask for fewer"
+        )
     mean, sd = split.X_train[early].mean(), split.X_train[early].std()
     X, y = (split.X_train[late] - mean) / sd, split.y_train[late] - half
     X_test, y_test = (split.X_test[late_test] - mean) / sd, split.y_test[late_test] - half
@@ -340,17 +358,20 @@ def transfer(
     trained = compute([delayed(_fit)(some, *rows) for some in fresh])
     calls = []
     for seed, new, old in zip(seeds, fresh, trained, strict=True):
+        logistic = LogisticRegression(max_iter=10_000, random_state=seed)
         learners = (
-            new,
-            make_pipeline(
-                FunctionTransformer(partial(features, old)), LogisticRegression(max_iter=1000)
-            ),
-            _with(new, pretrained=old.weights),
+            (new, X, X_test),
+            # Neither a call with a fitted network nor one without a seed is remembered.
+            (logistic, features(old, X), features(old, X_test)),
+            (_with(new, pretrained=old.weights), X, X_test),
         )
         order = np.random.default_rng(seed).permutation(len(y))
         for n in labels:
             few = np.concatenate([order[y[order] == c][:n] for c in range(half)])
-            calls += [delayed(_accuracy)(some, X[few], y[few], X_test, y_test) for some in learners]
+            calls += [
+                delayed(_accuracy)(learner, train[few], y[few], test, y_test)
+                for learner, train, test in learners
+            ]
     found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
     accuracies = {
@@ -369,22 +390,24 @@ def transfer(
 def features(network: Network, X: Any) -> Array:
     """What the fitted network's last layer gets to see of the rows, (n, n_last)."""
     tensor = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
-    body = nn.Sequential(*list(network.module_.children())[:-1]).eval()
     with torch.no_grad():
-        return body(tensor).cpu().numpy().astype(float)
+        layers = list(network.module_.eval().children())
+        return nn.Sequential(*layers[:-1])(tensor).cpu().numpy().astype(float)
 
 
 def attributions(network: Network, X: Any, y: Any, *, n_steps: int = 64) -> Array:
     """What each feature adds to the score of class `y`, (n, n_features): integrated gradients.
 
-    From 0, the mean image once scaled, to the row, on a straight line of `n_steps` points; a row's
-    sum is the difference of the scores at its ends (Sundararajan 2017), up to the steps' error.
+    From 0, the mean image once scaled, to the row, on a straight line of `n_steps` points, those
+    of Gauss and Legendre; a row's sum is the difference of the scores at its ends, up to the
+    steps' error (Sundararajan 2017).
     """
     ends = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
     target = torch.tensor(np.asarray(y), device=network.device)
-    found = IntegratedGradients(network.module_.eval()).attribute(
-        ends, target=target, n_steps=n_steps
-    )
+    explain = IntegratedGradients(network.module_.eval()).attribute
+    # Few rows at a time: memory has to hold all points on their lines.
+    parts = zip(ends.split(16), target.split(16), strict=True)
+    found = torch.cat([explain(rows, target=some, n_steps=n_steps) for rows, some in parts])
     return found.detach().cpu().numpy().astype(float)
 
 
@@ -397,8 +420,7 @@ def filters(network: Network) -> Array:
 def shuffled(network: Network, *, seed: int = 0) -> Network:
     """The fitted network with the numbers in each of its arrays of weights in another order."""
     rng = np.random.default_rng(seed)
-    other = _with(network)
-    other.__setstate__(network.__getstate__())
+    other = copy.deepcopy(network)
     with torch.no_grad():
         for weights in other.module_.parameters():
             order = rng.permutation(weights.numel())
@@ -451,8 +473,6 @@ def study(
     }
     shown = slice(5)  # the first of the test rows, whatever they are
     return {
-        "seeds": list(seeds),
-        "transfer_seeds": list(transfer_seeds),
         "scores": scores,
         "parameters": {name: n_parameters(score.estimator) for name, score in scores.items()},
         "best": evaluation.best(scores),
@@ -471,7 +491,7 @@ def study(
             "shuffled": likeness(maps["trained"], maps["shuffled"]),
         },
         "images": {
-            "digits": split.X_test[shown],
+            "digits": scaled.X_test[shown],
             "labels": [split.classes[label] for label in split.y_test[shown]],
             "maps": maps["trained"][shown],
             "shuffled": maps["shuffled"][shown],
@@ -501,7 +521,7 @@ def _convolution(
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
     """One order of all sums and one of all random numbers, and afterwards as it was before."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, strictness = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_num_threads(1)
@@ -510,7 +530,7 @@ def _reproducible(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
+            torch.set_deterministic_debug_mode(strictness)
 
 
 def _over_seeds(variants: Sequence[Variant], n: int) -> list[Estimate]:
