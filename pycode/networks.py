@@ -324,8 +324,8 @@ def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[s
 
 def transfer(
     network: Network, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
-) -> dict[str, dict[int, Estimate]]:
-    """Test accuracy on the second half of the classes, by labelled images of each.
+) -> dict[str, dict[str, dict[int, Estimate]]]:
+    """Test accuracy on the second half of the classes, by labelled images of each, and its gain.
 
     A network is trained on the first half of the classes and adapted to the second, from a few
     images: `frozen`, where a logistic regression learns from its last but one layer, and
@@ -334,8 +334,8 @@ def transfer(
     last of an odd number of classes has no part.
 
     Means over `seeds`, each of which draws the images, the weights and the training anew, with
-    Student's interval, which does not cover the choice of the test rows; `... - scratch` are means
-    of differences.
+    Student's interval, which does not cover the choice of the test rows; the gains are means of the
+    differences to `scratch`.
 
     Raises ValueError if a class has fewer training rows than `labels` asks for.
     """
@@ -374,16 +374,14 @@ def transfer(
             ]
     found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
-    accuracies = {
-        "scratch": scratch,
-        "frozen": frozen,
-        "fine-tuned": tuned,
-        "frozen - scratch": frozen - scratch,
-        "fine-tuned - scratch": tuned - scratch,
-    }
+    accuracies = {"scratch": scratch, "frozen": frozen, "fine-tuned": tuned}
+    gains = {"frozen": frozen - scratch, "fine-tuned": tuned - scratch}
     return {
-        name: {n: inference.mean(column) for n, column in zip(labels, values.T, strict=True)}
-        for name, values in accuracies.items()
+        part: {
+            name: {n: inference.mean(column) for n, column in zip(labels, values.T, strict=True)}
+            for name, values in some.items()
+        }
+        for part, some in (("accuracy", accuracies), ("gain", gains))
     }
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pypdf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import ROOT
+from conftest import ROOT, Paper
 from pycode import data, kept, models
 from pycode.inference import Estimate
 from tools import deep
@@ -169,6 +170,24 @@ def test_the_record_of_the_networks_is_of_this_code() -> None:
     inputs = deep.inputs(split, {name: candidates[name] for name in deep.OTHERS})
     record = kept.read(deep.RECORD)
     assert kept.changed(record, code=deep.CODE, inputs=inputs) == [], "run make deep"
+
+
+@pytest.mark.xdist_group("shipped")
+def test_a_paper_whose_networks_are_of_other_code_says_so_in_red(
+    shipped: Paper, tmp_path: Path
+) -> None:
+    assert "Code, rows, SVM and MLP are the same in this build." in " ".join(shipped.pages())
+    shutil.copytree(shipped.folder, tmp_path / "paper", symlinks=True)
+    paper = Paper(tmp_path / "paper")
+    paper.edit(NETWORKS, "lr=0.003", "lr=0.004")
+    assert paper.build().code == 0
+    text = " ".join(paper.pages())
+    assert text.count("But pycode/networks.py changed since then: run make deep.") == 2
+    assert "are the same in this build" not in text
+    assert json.loads(paper.read("results.json"))["deep.n_changed"]["value"] == 1
+    streams = [page.get_contents() for page in pypdf.PdfReader(paper.folder / "paper.pdf").pages]
+    red = [stream for stream in streams if stream and b"1 0 0 rg" in stream.get_data()]
+    assert len(red) == 2
 
 
 def number(value: float, low: float, high: float) -> dict[str, float]:
