@@ -471,12 +471,13 @@ def study(
     }
     shown = slice(5)  # the first of the test rows, whatever they are
     return {
+        "seeds": list(seeds),
+        "transfer_seeds": list(transfer_seeds),
         "scores": scores,
         "parameters": {name: n_parameters(score.estimator) for name, score in scores.items()},
         "best": evaluation.best(scores),
         "ties": evaluation.ties(scores),
         "pairs": evaluation.compare_pairs(scores),
-        "validation_pairs": evaluation.compare_pairs(scores, part="validation"),
         "curves": {
             name: evaluation.learning_curve(model, split, n_sizes=5)
             for name, model in models.items()
@@ -489,7 +490,7 @@ def study(
             "shuffled": likeness(maps["trained"], maps["shuffled"]),
         },
         "images": {
-            "digits": scaled.X_test[shown],
+            "digits": split.X_test[shown],
             "labels": [split.classes[label] for label in split.y_test[shown]],
             "maps": maps["trained"][shown],
             "shuffled": maps["shuffled"][shown],

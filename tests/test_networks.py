@@ -772,10 +772,11 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     assert list(found["scores"]) == ["logistic", *names]
     assert list(found["parameters"].values())[::3] == [0, residual(1, 2)]
     assert found["best"] in found["ties"]
+    assert (found["seeds"], found["transfer_seeds"]) == ([1, 2], [3, 4])
     assert found["depths"] == ("depths", [1, 2])
     assert found["trainings"] == ("trainings", [1, 2])
     assert found["transfer"] == ("transfer", [3, 4])
-    assert len(found["pairs"]) == len(found["validation_pairs"]) == 6
+    assert len(found["pairs"]) == 6
     assert set(found["curves"]) == set(found["scores"])
     images, fitted = found["images"], found["scores"]["residual"].estimator
     scaled = split.scaled()
@@ -786,5 +787,5 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     assert found["likeness"]["again"] == pytest.approx(networks.likeness(maps, again))
     assert found["likeness"]["shuffled"].n == len(scaled.y_test)
     assert images["labels"] == [str(y) for y in split.y_test[:5]]
-    assert np.array_equal(images["digits"], scaled.X_test[:5])
+    assert np.array_equal(images["digits"], split.X_test[:5])
     assert images["filters"].shape == (16, 9)
