@@ -15,6 +15,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -64,13 +65,15 @@ def inputs(split: Split, others: Mapping[str, Any]) -> dict[str, str]:
 
 
 def processor() -> str:
-    """What the machine calls its processor."""
+    """What the machine calls its processor, which on a virtual one needs its model's number."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or "an unnamed processor")
+        text = ""
+    found = dict(re.findall(r"^(cpu family|model name|model)\s*: (.*)", text, re.MULTILINE))
+    if len(found) < 3:
+        return platform.processor() or "an unnamed processor"
+    return "{model name}, family {cpu family}, model {model}".format(**found)
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
