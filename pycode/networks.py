@@ -32,6 +32,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 Array = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.float32]]
 
+DEPTHS = (1, 2, 3)  # blocks in a stage
 LABELS = (1, 2, 5, 10, 20, 50)  # labelled images a class, to adapt to
 
 
@@ -282,10 +283,12 @@ def candidates(
     }
 
 
-def depths(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str, dict[int, Any]]:
+def depths(
+    network: Network, split: Split, *, seeds: Sequence[int]
+) -> dict[str, dict[str, dict[int, Any]]]:
     """Validation accuracy by depth, with and without shortcuts and batch normalisation.
 
-    Means over `seeds` of the network, with Student's interval.
+    The mean over `seeds` of the network, with Student's interval, and the least of them.
     """
     kinds = {
         "both": (True, True),
@@ -297,13 +300,20 @@ def depths(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str,
         {
             "module__batch_norm": [batch_norm],
             "module__residual": [residual],
-            "module__depth": [1, 2, 3],
+            "module__depth": DEPTHS,
             "random_state": list(seeds),
         }
         for batch_norm, residual in kinds.values()
     ]
-    means = iter(_over_seeds(evaluation.vary(network, grid, split), len(seeds)))
-    return {kind: {depth: next(means) for depth in (1, 2, 3)} for kind in kinds}
+    accuracies = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
+    places = [(kind, depth) for kind in kinds for depth in DEPTHS]
+    found: dict[str, dict[str, dict[int, Any]]] = {
+        part: {kind: {} for kind in kinds} for part in ("mean", "least")
+    }
+    for (kind, depth), row in zip(places, accuracies, strict=True):
+        found["mean"][kind][depth] = inference.mean(row)
+        found["least"][kind][depth] = float(row.min())
+    return found
 
 
 def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str, Estimate]:
@@ -318,8 +328,8 @@ def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[s
         "AdamW, shifts": {"module__shift": [1]},
     }
     grid = [{**some, "random_state": list(seeds)} for some in grids.values()]
-    means = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
-    return dict(zip(grids, means, strict=True))
+    accuracies = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
+    return {name: inference.mean(row) for name, row in zip(grids, accuracies, strict=True)}
 
 
 def transfer(
@@ -532,10 +542,9 @@ def _reproducible(seed: int) -> Iterator[None]:
             torch.set_deterministic_debug_mode(strictness)
 
 
-def _over_seeds(variants: Sequence[Variant], n: int) -> list[Estimate]:
-    """The mean of each `n` validation accuracies that differ in the seed alone."""
-    accuracies = np.reshape([variant.validation for variant in variants], (-1, n))
-    return [inference.mean(row) for row in accuracies]
+def _over_seeds(variants: Sequence[Variant], n: int) -> Array:
+    """The validation accuracies, a row for each `n` that differ in the seed alone."""
+    return np.reshape([float(variant.validation) for variant in variants], (-1, n))
 
 
 def _with(network: Network, **parameters: Any) -> Network:

@@ -705,7 +705,9 @@ def varied(monkeypatch) -> list[evaluation.Variant]:
 def test_depths_reach_the_network(split, monkeypatch):
     variants = varied(monkeypatch)
     found = networks.depths(network("residual", n_steps=4), split, seeds=(1, 2))
-    assert list(found) == ["both", "normalised", "residual", "neither"]
+    assert (
+        list(found["mean"]) == list(found["least"]) == ["both", "normalised", "residual", "neither"]
+    )
     accuracies: dict[tuple[bool, bool, int], list[float]] = {}
     for variant in variants:
         normal, shortcut, depth = (
@@ -721,10 +723,12 @@ def test_depths_reach_the_network(split, monkeypatch):
         ("residual", False, True),
         ("neither", False, False),
     ):
-        assert list(found[kind]) == [1, 2, 3]
-        for depth, mean in found[kind].items():
+        assert list(found["mean"][kind]) == list(found["least"][kind]) == [1, 2, 3]
+        for depth, mean in found["mean"][kind].items():
+            some = accuracies[normal, shortcut, depth]
             assert mean.n == 2
-            assert mean == pytest.approx(np.mean(accuracies[normal, shortcut, depth]))
+            assert mean == pytest.approx(np.mean(some))
+            assert found["least"][kind][depth] == min(some)
 
 
 def test_trainings_reach_the_network(split, steps, monkeypatch):
