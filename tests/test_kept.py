@@ -186,7 +186,7 @@ def test_a_paper_whose_networks_are_of_other_code_says_so_in_red(
     assert "are the same in this build" not in text
     assert json.loads(paper.read("results.json"))["deep.n_changed"]["value"] == 1
     streams = [page.get_contents() for page in pypdf.PdfReader(paper.folder / "paper.pdf").pages]
-    red = [stream for stream in streams if stream and b"1 0 0 rg" in stream.get_data()]
+    red = [stream for stream in streams if stream is not None and b"1 0 0 rg" in stream.get_data()]
     assert len(red) == 2
 
 
