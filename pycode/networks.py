@@ -12,21 +12,25 @@ from math import ceil, isqrt
 from typing import Any
 
 import numpy as np
-import torch  # pyright: ignore[reportMissingImports]
-from captum.attr import IntegratedGradients  # pyright: ignore[reportMissingImports]
 from joblib import delayed
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
-from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
-from torch import nn  # pyright: ignore[reportMissingImports]
 
 from pycode import evaluation, inference
 from pycode.cache import compute
 from pycode.data import Split
 from pycode.evaluation import Variant
 from pycode.inference import Estimate
+
+try:
+    import torch  # pyright: ignore[reportMissingImports]
+    from captum.attr import IntegratedGradients  # pyright: ignore[reportMissingImports]
+    from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
+    from torch import nn  # pyright: ignore[reportMissingImports]
+except ImportError as error:
+    raise ImportError(f"{error}: for networks run pip install .[deep], or make deep") from error
 
 Shape = tuple[int, int, int]  # channels, height, width
 Array = NDArray[np.float64]
@@ -479,10 +483,12 @@ def study(
             ("shuffled", shuffled(fitted, seed=seed)),
         )
     }
-    shown = slice(5)  # the first of the test rows, whatever they are
+    # Of every other class the first test row, whatever it is like.
+    shown = [list(split.y_test).index(label) for label in range(0, len(split.classes), 2)]
     return {
         "seeds": list(seeds),
         "transfer_seeds": list(transfer_seeds),
+        "training": {name: getattr(network, name) for name in ("n_steps", "batch_size", "lr")},
         "scores": scores,
         "parameters": {name: n_parameters(score.estimator) for name, score in scores.items()},
         "best": evaluation.best(scores),
