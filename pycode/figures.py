@@ -548,6 +548,8 @@ def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None
     for (name, found), offset, line in zip(depths.items(), offsets, lines, strict=True):
         _draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
     ax.set_xticks([int(depth) for depth in next(iter(depths.values()))])
+    # Where a seed fails the interval is so wide that nothing else could be seen.
+    ax.set_ylim(min(min(found.values()) for found in depths.values()) - 0.05, 1.02)
     ax.grid(axis="y")
     ax.legend(loc="best")  # nobody knows how far depth takes them down
     ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(b) depth")

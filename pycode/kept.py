@@ -45,8 +45,8 @@ def read(path: str | Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise KeptError(f"{path}, {place}: {error.msg}: {remedy}") from None
-    except (KeyError, TypeError) as error:
-        raise KeptError(f"{path}: this is no record, {error} is missing: {remedy}") from None
+    except (KeyError, TypeError):
+        raise KeptError(f"{path}: this is no record of code and results: {remedy}") from None
     return found
 
 
@@ -73,7 +73,8 @@ def digest(path: str | Path) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of a module's code and of what that uses.
 
     That is what it uses of other modules in its folder by name, and what this uses in turn, but
-    for those of ENGINE.  Comments, docstrings and empty lines do not count; the file is not run.
+    for those of ENGINE.  Comments, docstrings and empty lines do not count, nor what other modules
+    do besides defining these names; nothing is run.
     """
     folder, first = (ROOT / path).parent, Path(path).stem
     modules: dict[str, _Module] = {}
@@ -101,15 +102,17 @@ class _Module:
         self.name, self.lines = path.stem, _bare(source, tree)
         self.defined: dict[str, list[ast.stmt]] = {}
         self.imported: dict[str, tuple[str, str]] = {}  # module and name, "" for a module itself
-        self.statements = [node for node in tree.body if not isinstance(node, ast.ImportFrom)]
+        self.statements: list[ast.stmt] = []
         for node in tree.body:
-            for name in _defines(node):
-                self.defined.setdefault(name, []).append(node)
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
                 inside = (node.module or "").partition(".")[2]
                 for alias in node.names:
                     target = (inside, alias.name) if inside else (alias.name, "")
                     self.imported[alias.asname or alias.name] = target
+                continue
+            self.statements.append(node)
+            for name in _defines(node):
+                self.defined.setdefault(name, []).append(node)
 
     def part(self, name: str) -> tuple[str, list[tuple[str, str]]]:
         """The code that defines `name`, all if it is empty, and what of modules it uses."""
@@ -133,6 +136,8 @@ class _Module:
 def _defines(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         yield node.name
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
     for target in (*getattr(node, "targets", ()), getattr(node, "target", None)):
         yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name)) if target else ()
 

@@ -6,7 +6,8 @@ same; elsewhere sums have another order, which the many steps of training carry 
 is like one of another seed, so there
 
 - names, sizes and numbers of parameters are the same,
-- of two numbers with an interval each lies in the other's, or they are at most SHARE apart,
+- numbers with an interval are at most twice the root of the sum of their half widths' squares
+  apart, which is four standard errors of their difference if they are independent, or SHARE,
 - other numbers, and those of FOLLOWS, which hang on single rows or networks, are not compared.
 """
 
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ CODE, RECORD = "pycode/networks.py", "results/deep.json"
 OTHERS = ("SVM", "MLP")  # that the networks are compared with
 SEED = 42
 SHARE = 0.01
-FOLLOWS = ("best", "ties", "pairs", "images")
+FOLLOWS = ("best", "ties", "pairs", "likeness", "images")
 LIBRARIES = ("torch", "skorch", "captum", "scikit-learn", "scipy", "numpy")
 SAME = ("processor", "instructions", "python", *LIBRARIES)  # where numbers have to be the same
 
@@ -102,9 +104,8 @@ def _fine(old: Any, new: Any, same: bool) -> bool:
     if same or old is None or new is None or type(old) is not type(new):
         return old == new
     if isinstance(old, dict):
-        inside = old["low"] <= new["value"] <= old["high"]
-        back = new["low"] <= old["value"] <= new["high"]
-        return (inside and back) or abs(old["value"] - new["value"]) <= SHARE
+        half_widths = ((some["high"] - some["low"]) / 2 for some in (old, new))
+        return abs(old["value"] - new["value"]) <= max(SHARE, 2 * hypot(*half_widths))
     return isinstance(old, float) or old == new
 
 
@@ -113,7 +114,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Computes the paper's networks anew.")
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args().check
-    old = json.loads((ROOT / RECORD).read_text(encoding="utf-8")) if check else {}
+    old = {}
+    if check:
+        try:
+            kept.read(RECORD)
+        except kept.KeptError as error:
+            print(error)
+            return 1
+        old = json.loads((ROOT / RECORD).read_text(encoding="utf-8"))
     os.environ.setdefault("PYCODE_PROGRESS", "/dev/stderr")
     os.environ["PYCODE_CACHE"] = "off"  # all of it is of this code, and of today
     text = record()
