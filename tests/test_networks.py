@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import os
 import pickle
 import subprocess
@@ -26,7 +27,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from conftest import ROOT
-from pycode import cache, data, evaluation, parallel, source
+from pycode import cache, data, evaluation, kept, parallel, source
+from tools import deep
 
 torch: Any = pytest.importorskip("torch")
 pytest.importorskip("skorch")
@@ -761,6 +763,15 @@ def test_parameters_of_other_models_are_those_of_networks_alone(rows):
         mlp = MLPClassifier((5,), max_iter=1).fit(*rows)
     assert networks.n_parameters(mlp) == dense(64, 5) + dense(5, 10)
     assert networks.n_parameters(LogisticRegression(max_iter=500).fit(*rows)) == 0
+
+
+def test_a_record_whose_code_has_changed_meanwhile_is_not_made(monkeypatch):
+    monkeypatch.setattr(networks, "study", lambda *_, seed: {"seed": seed})
+    assert json.loads(deep.record())["results"] == {"seed": deep.SEED}
+    digests = iter(["before", "after"])
+    monkeypatch.setattr(kept, "digest", lambda _: next(digests))
+    with pytest.raises(kept.KeptError, match=r"networks\.py, or code that it uses, has changed"):
+        deep.record()
 
 
 def test_study_says_all_that_the_paper_asks_for(monkeypatch):

@@ -39,16 +39,21 @@ SAME = ("processor", "instructions", "python", *LIBRARIES)  # where numbers have
 
 
 def record() -> str:
-    """The text of the record, computed now, on the CPU."""
+    """The text of the record, computed now, on the CPU.
+
+    Raises KeptError if somebody has changed the code meanwhile.
+    """
     import torch  # pyright: ignore[reportMissingImports]
 
     from pycode import networks
 
-    start = time.monotonic()
+    start, code = time.monotonic(), kept.digest(CODE)
     split = data.split(data.digits(), seed=SEED)
     candidates = models.candidates(seed=SEED)
     others = {name: candidates[name] for name in OTHERS if name in candidates}
     results = networks.study(split, others, seed=SEED)
+    if kept.digest(CODE) != code:
+        raise kept.KeptError(f"{CODE}, or code that it uses, has changed meanwhile: run this again")
     environment = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(time.monotonic() - start),
@@ -114,17 +119,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Computes the paper's networks anew.")
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args().check
-    old = {}
-    if check:
-        try:
-            kept.read(RECORD)
-        except kept.KeptError as error:
-            print(error)
-            return 1
-        old = json.loads((ROOT / RECORD).read_text(encoding="utf-8"))
     os.environ.setdefault("PYCODE_PROGRESS", "/dev/stderr")
     os.environ["PYCODE_CACHE"] = "off"  # all of it is of this code, and of today
-    text = record()
+    old = {}
+    try:
+        if check:
+            kept.read(RECORD)
+            old = json.loads((ROOT / RECORD).read_text(encoding="utf-8"))
+        text = record()
+    except kept.KeptError as error:
+        print(error)
+        return 1
     if not check:
         (ROOT / RECORD).parent.mkdir(exist_ok=True)
         (ROOT / RECORD).write_text(text, encoding="utf-8")
