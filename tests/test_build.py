@@ -265,7 +265,7 @@ def test_cleaning_up(small: Paper) -> None:
         }
 
     sources = {"paper.tex", "references.bib", "latexmkrc", "rows.csv", "figures"}
-    kept = sources | {"figures/README.md", "results.json"}
+    kept = sources | {"figures/README.md", "results.json", "results", "results/deep.json"}
     assert small.build("-c").code == 0
     assert left() == kept | {"paper.pdf", "figures/mistakes.pdf"}
     assert small.build("-C").code == 0
