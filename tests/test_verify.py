@@ -250,7 +250,7 @@ def test_a_commit_that_does_not_build_is_not_verified(repository: Paper):
 
 def test_a_record_of_other_code_is_not_verified(repository: Paper):
     record = kept.text({}, code="pycode/models.py", inputs={}, environment={})
-    (repository.folder / "results").mkdir()
+    (repository.folder / "results").mkdir(exist_ok=True)
     (repository.folder / "results/old.json").write_text(record, encoding="utf-8")
     block = """from pycode import kept
 old = kept.read("results/old.json")
