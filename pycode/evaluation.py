@@ -269,13 +269,12 @@ def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) ->
     variants = []
     for parameters, fit in zip(settings, compute(calls), strict=True):
         fitted, _, converged, (train, validation, _) = fit
-        weights = [*getattr(fitted, "coefs_", []), *getattr(fitted, "intercepts_", [])]
         variants.append(
             Variant(
                 parameters,
                 inference.proportion(train),
                 inference.proportion(validation),
-                sum(array.size for array in weights),
+                n_parameters(fitted),
                 converged,
                 validation,
             )
@@ -383,6 +382,18 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
     }
 
 
+def n_parameters(estimator: Any) -> int:
+    """How many weights and biases a fitted network has; 0 for another model."""
+    arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
+    return sum(array.size for array in arrays)
+
+
+def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
+    """The accuracy on the test rows of a copy fitted on the others."""
+    fitted: Any = clone(estimator)
+    return fitted.fit(X, y).score(X_test, y_test)
+
+
 def _folds(
     estimator: BaseEstimator, X: Any, y: Any, cv: int, size: int | None = None
 ) -> list[Call]:
@@ -417,7 +428,7 @@ def _spread(
             if seed is not None and "random_state" in seeded.get_params():
                 seeded.set_params(random_state=seed)
             rows = (part.X_train, part.y_train, part.X_test, part.y_test)
-            calls.append(delayed(_fit_score)(seeded, *rows))
+            calls.append(delayed(fit_score)(seeded, *rows))
     values = iter(compute(calls))
     spreads = {}
     for name in reversed(list(candidates)):
@@ -477,12 +488,6 @@ def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.b
     n_bytes = sum(memoryview(array).nbytes for array in arrays)
     correct = [fitted.predict(X) == y for X, y in zip(parts[::2], parts[1::2], strict=True)]
     return fitted, n_bytes, not unfinished, correct
-
-
-def _fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
-    """The accuracy on the test rows of a copy fitted on the others."""
-    fitted: Any = clone(estimator)
-    return fitted.fit(X, y).score(X_test, y_test)
 
 
 def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:

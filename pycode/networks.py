@@ -40,26 +40,11 @@ DEPTHS = (1, 2, 3)  # blocks in a stage
 LABELS = (1, 2, 5, 10, 20, 50)  # labelled images a class, to adapt to
 
 
-class CNN(nn.Sequential):
-    """Two convolutions, each halved by pooling, and two dense layers (LeCun 1998)."""
-
-    def __init__(self, shape: Shape, n_classes: int, *, width: int = 16, shift: int = 0) -> None:
-        channels, height, length = shape
-        super().__init__(
-            *_images(shape, shift),
-            *_convolution(channels, width),
-            nn.MaxPool2d(2),
-            *_convolution(width, 2 * width),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(2 * width * (height // 4) * (length // 4), 64),
-            nn.ReLU(),
-            nn.Linear(64, n_classes),
-        )
-
-
 class VGG(nn.Sequential):
-    """Two stacks of `depth` convolutions 3 x 3, each halved by pooling (Simonyan 2015)."""
+    """Two stacks of `depth` convolutions 3 x 3, each halved by pooling (Simonyan 2015).
+
+    With one convolution each, and no normalisation, it is the plain network of LeCun (1998).
+    """
 
     def __init__(
         self,
@@ -272,9 +257,14 @@ def candidates(
     They are trained on `device`, by default a GPU if there is one.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    modules: dict[str, dict[str, Any]] = {
+        "CNN": {"module": VGG, "module__depth": 1, "module__batch_norm": False},
+        "VGG-like": {"module": VGG},
+        "residual": {"module": ResNet},
+    }
     return {
         name: Network(
-            module,
+            **module,
             module__shape=shape,
             module__n_classes=n_classes,
             optimizer=torch.optim.AdamW,
@@ -283,7 +273,7 @@ def candidates(
             device=device,
             random_state=seed,
         )
-        for name, module in (("CNN", CNN), ("VGG-like", VGG), ("residual", ResNet))
+        for name, module in modules.items()
     }
 
 
@@ -338,7 +328,7 @@ def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[s
 
 def transfer(
     network: Network, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
-) -> dict[str, dict[str, dict[int, Estimate]]]:
+) -> dict[str, dict[str, dict[int, Any]]]:
     """Test accuracy on the second half of the classes, by labelled images of each, and its gain.
 
     A network is trained on the first half of the classes and adapted to the second, from a few
@@ -349,7 +339,7 @@ def transfer(
 
     Means over `seeds`, each of which draws the images, the weights and the training anew, with
     Student's interval, which does not cover the choice of the test rows; the gains are means of the
-    differences to `scratch`.
+    differences to `scratch`, with the p of Student's test, corrected by Holm's method for them all.
 
     Raises ValueError if a class has fewer training rows than `labels` asks for.
     """
@@ -383,19 +373,34 @@ def transfer(
         for n in labels:
             few = np.concatenate([order[y[order] == c][:n] for c in range(half)])
             calls += [
-                delayed(_accuracy)(learner, train[few], y[few], test, y_test)
+                delayed(evaluation.fit_score)(learner, train[few], y[few], test, y_test)
                 for learner, train, test in learners
             ]
     found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
     accuracies = {"scratch": scratch, "frozen": frozen, "fine-tuned": tuned}
     gains = {"frozen": frozen - scratch, "fine-tuned": tuned - scratch}
-    return {
-        part: {
-            name: {n: inference.mean(column) for n, column in zip(labels, values.T, strict=True)}
+    # Seeds, unlike folds, share no rows that the test would have to be corrected for.
+    tests = [
+        inference.corrected_t_test(gain, np.zeros(len(seeds)), n_train=1, n_test=0)
+        for values in gains.values()
+        for gain in values.T
+    ]
+    p_holm = np.reshape(inference.holm([test.p for test in tests]), (len(gains), -1))
+
+    def means(some: Mapping[str, Array]) -> dict[str, dict[int, Any]]:
+        return {
+            name: dict(zip(labels, map(inference.mean, values.T), strict=True))
             for name, values in some.items()
         }
-        for part, some in (("accuracy", accuracies), ("gain", gains))
+
+    return {
+        "accuracy": means(accuracies),
+        "gain": means(gains),
+        "p_holm": {
+            name: dict(zip(labels, row.tolist(), strict=True))
+            for name, row in zip(gains, p_holm, strict=True)
+        },
     }
 
 
@@ -483,6 +488,7 @@ def study(
             ("shuffled", shuffled(fitted, seed=seed)),
         )
     }
+    parameters = {name: evaluation.n_parameters(s.estimator) for name, s in scores.items()}
     # Of every other class the first test row, whatever it is like.
     shown = [list(split.y_test).index(label) for label in range(0, len(split.classes), 2)]
     return {
@@ -490,7 +496,7 @@ def study(
         "transfer_seeds": list(transfer_seeds),
         "training": {name: getattr(network, name) for name in ("n_steps", "batch_size", "lr")},
         "scores": scores,
-        "parameters": {name: n_parameters(score.estimator) for name, score in scores.items()},
+        "parameters": {name: n for name, n in parameters.items() if n},
         "best": evaluation.best(scores),
         "ties": evaluation.ties(scores),
         "pairs": evaluation.compare_pairs(scores),
@@ -513,12 +519,6 @@ def study(
             "filters": filters(fitted).reshape(-1, 9),
         },
     }
-
-
-def n_parameters(estimator: Any) -> int:
-    """How many weights and biases a fitted network has; 0 for another model."""
-    arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
-    return sum(array.size for array in arrays)
 
 
 def _images(shape: Shape, shift: int) -> list[nn.Module]:
@@ -560,9 +560,3 @@ def _with(network: Network, **parameters: Any) -> Network:
 
 def _fit(network: Network, X: Any, y: Any) -> Network:
     return _with(network).fit(X, y)
-
-
-def _accuracy(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
-    """The accuracy on the test rows of a copy fitted on the others."""
-    fitted: Any = clone(estimator)
-    return fitted.fit(X, y).score(X_test, y_test)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from importlib import import_module
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -19,12 +20,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from joblib import delayed
+from scipy.stats import ttest_rel
 from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from statsmodels.stats.multitest import multipletests
 
 from conftest import ROOT
 from pycode import cache, data, evaluation, kept, parallel, source
@@ -149,7 +152,7 @@ def test_candidates_have_the_weights_of_the_formula_and_learn_images_of_all_shap
     X = patterns[y] + 0.1 * rng.normal(size=(30, patterns.shape[1]))
     for name, candidate in networks.candidates(shape=shape, device="cpu").items():
         learnt = candidate.set_params(n_steps=15).fit(X, y)
-        assert networks.n_parameters(learnt) == expected[name]
+        assert evaluation.n_parameters(learnt) == expected[name]
         assert learnt.predict(X).shape == (30,)
         assert learnt.predict_proba(X).shape == (30, 10)
         assert learnt.score(X, y) > 0.6
@@ -185,7 +188,7 @@ def test_network_is_cloned_and_set_like_any_estimator(rows):
     assert (parameters["n_steps"], parameters["module__depth"]) == (3, 1)
     assert parameters["optimizer__weight_decay"] == 0.1
     assert same(other.fit(*rows), some)
-    assert networks.n_parameters(other) == residual(1, 1)
+    assert evaluation.n_parameters(other) == residual(1, 1)
     with pytest.raises(ValueError, match="n_step"):
         network().set_params(n_step=3)
 
@@ -240,7 +243,7 @@ def test_score_and_learning_curve_of_a_network(split):
     assert same(score.estimator, again)
     assert score.test == again.score(scaled.X_test, scaled.y_test)
     weights = sum(array.nbytes for array in score.estimator.weights.values())
-    assert weights == 4 * networks.n_parameters(again)
+    assert weights == 4 * evaluation.n_parameters(again)
     assert score.n_bytes == weights + again.classes_.nbytes
     curve = evaluation.learning_curve(some, split, cv=2, n_sizes=2)
     assert curve.sizes == (12, 120)
@@ -382,8 +385,8 @@ def test_fingerprint_knows_parameters_code_and_libraries(fitted, monkeypatch):
         nn.Sequential.__init__(self, nn.Linear(64, n_classes))
 
     for owner, name, value in (
-        (networks.CNN, "__init__", __init__),
-        (networks, "_convolution", lambda *_, **__: []),  # which CNN calls
+        (networks.VGG, "__init__", __init__),
+        (networks, "_convolution", lambda *_, **__: []),  # which VGG calls
         (networks, "_reproducible", lambda seed: None),  # which Network does
         (torch, "__version__", "0"),
         (sys.modules["skorch"], "__version__", "0"),
@@ -588,22 +591,23 @@ def test_likeness_is_the_rank_correlation_of_what_counts(first, second):
     assert networks.likeness(rising, -rising) == pytest.approx(-1)
 
 
-def spy(monkeypatch, name: str) -> list[tuple[Any, ...]]:
-    """The arguments of all calls of a function of `networks`, which still does its work."""
-    real, calls = getattr(networks, name), []
+def spy(monkeypatch, module: Any, name: str) -> list[tuple[Any, ...]]:
+    """The arguments of all calls of a function of `module`, which still does its work."""
+    real, calls = getattr(module, name), []
 
     def seen(*arguments: Any) -> Any:
         calls.append(arguments)
         return real(*arguments)
 
-    monkeypatch.setattr(networks, name, seen)
+    monkeypatch.setattr(module, name, seen)
     monkeypatch.setenv("PYCODE_CACHE", "off")
     cache._memory.cache_clear()
     return calls
 
 
 def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
-    fits, tries = spy(monkeypatch, "_fit"), spy(monkeypatch, "_accuracy")
+    fits = spy(monkeypatch, networks, "_fit")
+    tries = spy(monkeypatch, evaluation, "fit_score")
     labels, seeds = (1, 2, 5), (3, 4)
     found = networks.transfer(network("residual", n_steps=8), split, seeds=seeds, labels=labels)
 
@@ -653,16 +657,29 @@ def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
     kinds = ["scratch", "frozen", "fine-tuned"]
     accuracies, gains = found["accuracy"], found["gain"]
     assert list(accuracies) == kinds
-    assert list(gains) == kinds[1:]
+    assert list(gains) == list(found["p_holm"]) == kinds[1:]
+    runs: dict[tuple[str, int], Any] = {}
     for number, kind in enumerate(kinds):
         for n, label in enumerate(labels):
             places = [3 * (seed * len(labels) + n) + number for seed in range(2)]
-            again = [networks._accuracy(*tries[place]) for place in places]
+            again = [evaluation.fit_score(*tries[place]) for place in places]
+            runs[kind, label] = np.array(again)
             assert accuracies[kind][label] == pytest.approx(np.mean(again))
             assert accuracies[kind][label].n == 2
             if kind != "scratch":
                 difference = accuracies[kind][label] - accuracies["scratch"][label]
                 assert gains[kind][label] == pytest.approx(difference)
+    p_values = []
+    for kind, label in product(kinds[1:], labels):
+        gain = runs[kind, label] - runs["scratch", label]
+        p_values.append(
+            ttest_rel(runs[kind, label], runs["scratch", label]).pvalue
+            if gain.std() > 1e-12
+            else float(not gain.any())
+        )
+    expected = multipletests(p_values, method="holm")[1]
+    shown = [found["p_holm"][kind][label] for kind, label in product(kinds[1:], labels)]
+    assert shown == pytest.approx(expected)
 
 
 def rounded(X: Any) -> Any:
@@ -680,7 +697,7 @@ def test_transfer_leaves_out_the_last_of_an_odd_number_of_classes(monkeypatch):
     some = data.digits()
     few = some.y < 5
     split = data.split(data.Dataset(some.X[few][:200], some.y[few][:200], tuple("01234")))
-    tries = spy(monkeypatch, "_accuracy")
+    tries = spy(monkeypatch, evaluation, "fit_score")
     networks.transfer(network(n_steps=1), split, seeds=(0, 1), labels=(1,))
     for *_, y, _, y_test in tries:
         assert set(y) == set(y_test) == {0, 1}
@@ -761,8 +778,8 @@ def test_trainings_reach_the_network(split, steps, monkeypatch):
 def test_parameters_of_other_models_are_those_of_networks_alone(rows):
     with warnings.catch_warnings(action="ignore"):
         mlp = MLPClassifier((5,), max_iter=1).fit(*rows)
-    assert networks.n_parameters(mlp) == dense(64, 5) + dense(5, 10)
-    assert networks.n_parameters(LogisticRegression(max_iter=500).fit(*rows)) == 0
+    assert evaluation.n_parameters(mlp) == dense(64, 5) + dense(5, 10)
+    assert evaluation.n_parameters(LogisticRegression(max_iter=500).fit(*rows)) == 0
 
 
 def test_a_record_whose_code_has_changed_meanwhile_is_not_made(monkeypatch):
@@ -785,7 +802,8 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     others = {"logistic": LogisticRegression(max_iter=500)}
     found = networks.study(split, others, seed=42, seeds=(1, 2), transfer_seeds=(3, 4))
     assert list(found["scores"]) == ["logistic", *names]
-    assert list(found["parameters"].values())[::3] == [0, residual(1, 2)]
+    assert list(found["parameters"]) == list(names)
+    assert found["parameters"]["residual"] == residual(1, 2)
     assert found["best"] in found["ties"]
     assert (found["seeds"], found["transfer_seeds"]) == ([1, 2], [3, 4])
     assert found["depths"] == ("depths", [1, 2])
