@@ -135,7 +135,7 @@ def performance(
     with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
     `width` is that of the text and `fontsize` that of its letters, in TeX's points.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
@@ -167,7 +167,7 @@ def behaviour(
     rows; (c) accuracy against the size of the fitted model; (d) training against
     validation accuracy.  `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
@@ -201,7 +201,7 @@ def ablation(
     spent; (d) the test accuracies that seeds lead to.
     `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_penalties(axes[0], penalties)
     _draw_architectures(axes[1], architectures)
     _draw_tuning(axes[2], tuned)
@@ -237,7 +237,7 @@ def interpretation(
     Panels: (a) reliability diagram; (b) how many of the most important features are informative
     or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.7 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
@@ -274,7 +274,8 @@ def networks(
     of the pixels of a square, and a map or a filter is coloured from minus to plus its largest
     entry.  `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.75 * inches(width))
+    height = max(0.65 * inches(width), 4.05)  # in a narrow text, too, five rows of images fit
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=height)
     _draw_curves(axes[0], curves)
     _draw_depths(axes[1], depths)
     _draw_transfer(axes[2], transfer)

@@ -204,7 +204,8 @@ def test_numbers_that_changed_places_are_named(
 def test_code_results_and_pins_go_along(small: Paper, tmp_path: Path) -> None:
     shutil.copy(ROOT / "requirements.txt", small.folder)
     arxiv.write(small.folder / "paper.tex", tmp_path / "arxiv")
-    for name in ("requirements.txt", "results.json", "results/deep.json", "pycode/figures.py"):
+    names = ("requirements.txt", "results.json", "results/deep.json")
+    for name in (*names, "pycode/figures.py", "pycode/paper.mplstyle"):
         assert (tmp_path / "arxiv/anc" / name).read_bytes() == (small.folder / name).read_bytes()
 
 

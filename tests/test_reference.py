@@ -93,9 +93,7 @@ def test_the_record_in_git_is_that_of_this_paper(shipped: Paper):
 
 
 def test_it_says_much_on_few_pages(shipped: Paper):
-    # Without references, of which the networks' section alone has nine.
-    references = next(n for n, page in enumerate(shipped.pages()) if "References [1]" in page)
-    assert references < 13
+    assert len(shipped.pages()) <= 12
     source = shipped.read("paper.tex")
     assert source.count(r"\result{") > 30
     assert source.count(r"\begin{pyblock}") >= 5
