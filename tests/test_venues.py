@@ -32,7 +32,7 @@ VENUES = {
 }
 # Width of the text and size of its letters, as the classes have them.
 SIZES = {
-    "article": (438.17, 10),
+    "article": (478.01, 10),
     "IEEEtran": (516.0, 10),
     "conference": (516.0, 10),
     "acmart": (506.295, 9),
