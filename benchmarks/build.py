@@ -68,7 +68,7 @@ def sources(folder: Path) -> Path:
     folder.mkdir()
     for name in ("paper.tex", "references.bib", "latexmkrc"):
         shutil.copy(ROOT / name, folder)
-    for name in ("pycode", "benchmarks"):
+    for name in ("pycode", "benchmarks", "results"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "figures").mkdir()
     (folder / ".venv").symlink_to(ROOT / ".venv")
