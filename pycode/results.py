@@ -29,7 +29,7 @@ from pycode import cache, claims, tex
 from pycode.inference import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
-# Units by the end of a key, whatever the rest of a dataclass has.
+# Units of what has such a name, or stands under it, whatever the rest has.
 UNITS = {"n_bytes": "byte", "seconds": "second", "megabytes": "megabyte"}
 UNITS |= dict.fromkeys(("p", "p_holm", "p_uncorrected", "t", "effect"), "1")
 INTERNAL = {".venv", ".git", ".cache", "results.tex", "results.json", "paper.claims"}
@@ -139,6 +139,7 @@ def record(
         raise RuntimeError("call results.begin(pytex) in the first block of paper.tex")
     if not _is_result(value):
         raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
+    unit = UNITS.get(key.rpartition(".")[2], unit)
     if is_dataclass(value):
         by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
         unit = getattr(value, "unit", unit)
@@ -200,7 +201,7 @@ def _add(
         value = float(value)  # numpy's, too
         printed = [tex.decimal(value, digits)]
         printed += [tex.decimal(bound, min(tex.BOUND_DIGITS, digits)) for bound in bounds]
-        unit = "1" if ".parameters." in key else UNITS.get(key.rpartition(".")[2], unit)
+        unit = "1" if ".parameters." in key else unit
     entry = {
         "value": value,
         "by": by,

@@ -99,6 +99,20 @@ def test_what_is_no_share_has_no_such_unit_and_what_is_infinite_is_left_out(run)
     }
 
 
+def test_what_stands_under_the_name_of_a_unit_has_it_unless_it_says_another(run):
+    found = {"accuracy": {"t": Ratio(0.25)}, "p_holm": {"frozen": {1: 0.5}}, "seconds": [1, 2.5]}
+    results.record("x", found, unit="share of rows")
+    units = {key: entry["unit"] for key, entry in recorded(run).items() if key[0] == "x"}
+    assert units == {
+        "x.accuracy.t.share": "share of rows",
+        "x.accuracy.t.p": "1",
+        "x.accuracy.t.parameters.alpha": "1",
+        "x.p_holm.frozen.1": "1",
+        "x.seconds.1": "count",
+        "x.seconds.2": "second",
+    }
+
+
 def test_an_estimate_is_recorded_with_its_interval(run):
     results.record("share", proportion([True, True, True, False]), seed=[1, 2])
     results.record("bare", Estimate(0.5))
