@@ -9,7 +9,6 @@ each further one five; they mean something only if the machine has nothing else 
 
 import json
 import os
-import re
 import resource
 import shutil
 import statistics
@@ -20,6 +19,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from tools.deep import processor  # noqa: E402
+
 LIMIT = ROOT / "benchmarks/limit.py"
 RECORD = ROOT / "benchmarks/build.json"
 ROUNDS = 3
@@ -119,12 +121,6 @@ def one_round(work: Path, *, naive: bool) -> dict[str, tuple[float, float]]:
         forced = seconds(FORCED, built)
         times["CoCalc's forced build, against naive"] = forced, seconds(FORCED, folder, **NAIVE)
     return times
-
-
-def processor() -> str:
-    """What the machine calls its processor."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return found[1] if found else "an unnamed processor"
 
 
 GROWTH = """
