@@ -23,6 +23,8 @@ $ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
 # Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+# The order of a set of texts is another for each seed.
+$ENV{PYTHONHASHSEED} = 0;
 rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);
 # PDFs are dated by the commit, so that all builds of it are the same; a copy without git, by a day.
 chomp($ENV{SOURCE_DATE_EPOCH} //= `git log -1 --format=%ct 2>/dev/null` || 1793491200);
@@ -167,15 +169,15 @@ sub kill_all {
 # What results.tex says of the run that wrote it: how it ended, in which folder it ran, the files
 # it read and wrote with their digests, and the claims it checked.
 sub run_record {
-    my %run = (state => 'missing', folder => '', files => {}, read => [], claims => {});
+    my %run = (state => 'missing', folder => '', inputs => {}, read => [], claims => {});
     my @lines = read_lines("$root/results.tex");
     return %run unless @lines && $lines[-1] eq "% end\n";
     for (@lines) {
         $run{state}     = $1 if /^\\resultstate\{(\w+)\}/;
         $run{failure}  .= "$1\n" if /^% failure (.+)/;
         $run{folder}    = $1 if /^% in (.*)/;
-        $run{files}{$2} = $1 if /^% (?:read|wrote) (\w*) (.*)/;
-        push @{$run{read}}, $1 if /^% read \w* (.*)/;
+        $run{inputs}{"$2 $3"} = $1 if /^% (?:read|wrote) (\w*) (\w+) (.*)/;
+        push @{$run{read}}, $1 if /^% read \w* file (.*)/;
         $run{claims}{$1} = 1 if /^\\claimstate\{(.*)\}\{\w+\}/;
     }
     return %run;
@@ -186,7 +188,7 @@ sub outdated {
     my %run = @_;
     my @claims = grep { !/^% / } read_lines(($aux_dir1 // '') . 'paper.claims');
     return $run{state} ne 'complete'
-        || grep({ digest($_) ne $run{files}{$_} } keys %{$run{files}})
+        || grep({ digest(split / /, $_, 2) ne $run{inputs}{$_} } keys %{$run{inputs}})
         || grep { !$run{claims}{s/\s+$//r} } @claims;
 }
 
@@ -194,8 +196,22 @@ sub read_lines { open my $file, '<', shift or return; return <$file> }
 
 sub saved { return (stat shift)[9] // 0 }
 
+# What pycode/inputs.py finds for an input.
 sub digest {
-    open my $file, '<:raw', shift or return '';
+    my ($kind, $name) = @_;
+    return defined $ENV{$name} ? Digest::MD5::md5_hex($ENV{$name}) : '' if $kind eq 'env';
+    return -d $name ? 'folder' : -e $name ? 'file' : '' if $kind eq 'exists';
+    return -e $name ? join '_', (stat _)[7, 9] : '' if $kind eq 'stamp';
+    if ($kind =~ /^(folder|packages)$/) {
+        opendir my $folder, $name or return '';
+        my %found = map { $_ => 1 } readdir $folder;
+        my $made  = qr/^(?:\.|pythontex-files-|__pycache__$|results\.(?:tex|json)$|.*\.(?:aux|bbl|blg
+            |claims|fdb_latexmk|fls|log|made|out|pytxcode|synctex.*|xdv)$)/x;
+        my @names = $kind eq 'packages' ? grep { /-info$/ } keys %found
+            : grep { !/$made/ && !(/^(.*)\.pdf$/ && $found{"$1.tex"}) } keys %found;
+        return Digest::MD5::md5_hex(join "\n", sort @names);
+    }
+    open my $file, '<:raw', $name or return '';
     return Digest::MD5->new->addfile($file)->hexdigest;
 }
 
@@ -217,7 +233,7 @@ sub run_pythontex {
     for my $attempt (1 .. 3) {
         my %run = run_record();
         my @always = ('--rerun=always')
-            x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
+            x !!(outdated(%run) || $ENV{PYCODE_AUDIT} || $run{folder} ne abs_path($aux_dir1 || '.'));
         last if $attempt > 1 && !@always;
         unlink "$root/results.tex" if $run{state} ne 'complete';    # it tells of another failure
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}'), "$job.claims";

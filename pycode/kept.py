@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from pycode import inputs
 from pycode.inference import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
-# They say where and when something is computed, not what.
-ENGINE = {"cache", "parallel", "progress", "source"}
 
 
 class KeptError(ValueError):
@@ -70,91 +69,159 @@ def text(
 
 
 def digest(path: str | Path) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of a module's code and of what that uses.
+    """Return the first 16 hexadecimal digits of the SHA-256 of a module's code and of what it uses.
 
-    That is what it uses of other modules in its folder by name, and what this uses in turn, but
-    for those of ENGINE.  Comments, docstrings and empty lines do not count, nor what other modules
-    do besides defining these names; nothing is run.
+    That is what it uses, by name, of other modules of the paper, wherever it imports them, and what
+    this uses in turn, but for the modules of inputs.MACHINE.  Of a module that is handed on as a
+    value all counts.  Comments, docstrings and empty lines do not count, nor what other modules do
+    besides defining these names; nothing is run.
     """
-    folder, first = (ROOT / path).parent, Path(path).stem
+    folder, stem = (ROOT / path).parent, Path(path).stem
     modules: dict[str, _Module] = {}
-    waiting, seen = [(first, "")], set[tuple[str, str]]()
+    waiting, seen = [(f"{folder.name}.{stem}", "")], set[tuple[str, str]]()
     parts = []
     while waiting:
         module, name = waiting.pop()
-        if (module, name) in seen or module in ENGINE or not (folder / f"{module}.py").exists():
+        if (module, name) in seen or module in inputs.MACHINE:
             continue
         seen.add((module, name))
         if module not in modules:
-            modules[module] = _Module(folder / f"{module}.py", folder.name)
+            file = _file(folder.parent, module)
+            if file is None:
+                continue
+            modules[module] = _Module(file, module, folder.parent)
         code, uses = modules[module].part(name)
         parts.append(f"{module}.{name}\n{code}")
         waiting += uses
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
+def _file(root: Path, module: str) -> Path | None:
+    """Return a module's file, that of a package before that of a module, as Python does."""
+    path = root / module.replace(".", "/")
+    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        if file.is_file():
+            return file
+    return None
+
+
 class _Module:
     """A module's source, by the names that it defines."""
 
-    def __init__(self, path: Path, package: str) -> None:
+    def __init__(self, path: Path, name: str, root: Path) -> None:
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source, str(path))
-        self.name, self.lines = path.stem, _bare(source, tree)
+        self.name, self.lines, self.root = name, _bare(source, tree), root
+        self.package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         self.defined: dict[str, list[ast.stmt]] = {}
-        self.imported: dict[str, tuple[str, str]] = {}  # module and name, "" for a module itself
+        self.imported: dict[str, list[tuple[str, str]]] = {}  # module and name, "" for all of it
         self.statements: list[ast.stmt] = []
+        for node in ast.walk(tree):
+            self._note_imports(node)
         for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
-                inside = (node.module or "").partition(".")[2]
-                for alias in node.names:
-                    target = (inside, alias.name) if inside else (alias.name, "")
-                    self.imported[alias.asname or alias.name] = target
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and self._is_own(node):
                 continue
             self.statements.append(node)
-            for name in _defines(node):
-                self.defined.setdefault(name, []).append(node)
+            for defined in _defines(node):
+                self.defined.setdefault(defined, []).append(node)
 
     def part(self, name: str) -> tuple[str, list[tuple[str, str]]]:
-        """The code that defines `name`, all if it is empty, and what of modules it uses."""
+        """Return the code that defines `name`, all if it is empty, and what of modules it uses."""
         nodes = self.defined.get(name, []) if name else self.statements
-        uses = []
-        for node in (inner for outer in nodes for inner in ast.walk(outer)):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                module, whole = self.imported.get(node.value.id, ("", "-"))
-                uses += [(module, node.attr)] * (not whole)
-            elif isinstance(node, ast.Name):
-                module, known = self.imported.get(node.id, ("", ""))
-                uses += [(module, known)] * bool(known)
+        uses = [] if name in self.defined or not name else self.imported.get(name, [])[:]
+        uses += self.imported.get("*", [])
+        inner = [node for outer in nodes for node in ast.walk(outer)]
+        local = {node.arg for node in inner if isinstance(node, ast.arg)}
+        told = set[int]()  # names of modules that stand before a dot
+        for node in inner:
+            if isinstance(node, ast.Attribute):
+                chain = ast.unparse(node).split(".")
+                for module, whole in self.imported.get(chain[0], []):
+                    if not whole and module:
+                        uses.append(self._reached(module, chain[1:]))
+                        told |= {id(n) for n in ast.walk(node) if isinstance(n, ast.Name)}
+        for node in inner:
+            if isinstance(node, ast.Name) and id(node) not in told and node.id not in local:
+                uses += self.imported.get(node.id, [])
                 uses += [(self.name, node.id)] * (node.id in self.defined and bool(name))
         return "\n".join(line for node in nodes for line in self._code(node)), uses
+
+    def _note_imports(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                if self._exists(name):
+                    self.imported.setdefault(alias.asname or name, []).append((name, ""))
+        elif isinstance(node, ast.ImportFrom) and self._exists(origin := self._origin(node)):
+            for alias in node.names:
+                target = (origin, "" if alias.name == "*" else alias.name)
+                if self._exists(f"{origin}.{alias.name}"):
+                    target = (f"{origin}.{alias.name}", "")
+                self.imported.setdefault(alias.asname or alias.name, []).append(target)
+
+    def _origin(self, node: ast.ImportFrom) -> str:
+        """Return the full name of the module that names are imported from."""
+        if not node.level:
+            return node.module or ""
+        package = self.package.split(".")[: len(self.package.split(".")) - node.level + 1]
+        return ".".join([*package, *filter(None, [node.module])])
+
+    def _is_own(self, node: ast.Import | ast.ImportFrom) -> bool:
+        names = [alias.name for alias in node.names]
+        return any(
+            map(self._exists, names if isinstance(node, ast.Import) else [self._origin(node)])
+        )
+
+    def _exists(self, module: str) -> bool:
+        path = self.root / module.replace(".", "/")
+        return bool(module) and (path.is_dir() or _file(self.root, module) is not None)
+
+    def _reached(self, module: str, attributes: list[str]) -> tuple[str, str]:
+        """Return the module that attributes lead to, and the name in it."""
+        for n, attribute in enumerate(attributes):
+            if not self._exists(f"{module}.{attribute}"):
+                return module, attributes[n]
+            module = f"{module}.{attribute}"
+        return module, ""
 
     def _code(self, node: Any) -> list[str]:
         start = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         return [line for line in self.lines[start - 1 : node.end_lineno] if line]
 
 
-def _defines(node: ast.stmt) -> Iterator[str]:
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+def _defines(node: ast.AST) -> Iterator[str]:
+    """Return the names that a statement gives a value to, inside if and try, too."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name
+        return
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    for target in (*getattr(node, "targets", ()), getattr(node, "target", None)):
-        yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name)) if target else ()
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for inner in ast.iter_child_nodes(node):
+        yield from _defines(inner)
 
 
 def _bare(source: str, tree: ast.Module) -> list[str]:
-    """The lines of a module without comments and docstrings, which leave empty ones."""
+    """Return the lines of a module without comments and docstrings, which leave empty ones."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
-            node
-        ):
-            first, last = node.body[0].lineno, node.body[0].end_lineno or 0
-            lines[first - 1 : last] = [""] * (last - first + 1)
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            text = node.body[0]
+            first, last = text.lineno - 1, (text.end_lineno or 0) - 1
+            # Columns count bytes; other code may stand before and after it.
+            before = lines[first].encode()[: text.col_offset].decode()
+            after = lines[last].encode()[text.end_col_offset or 0 :].decode()
+            lines[first : last + 1] = (
+                [before] + [""] * (last - first - 1) + [after] * (last > first)
+            )
+            if last == first:
+                lines[first] = before + after
     return [line.rstrip() for line in lines]
 
 

@@ -2,17 +2,19 @@
 
 import copy
 import functools
+import importlib
 import io
 import os
-import pickle
 import platform
-import pydoc
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import AbstractContextManager, nullcontext
-from time import monotonic
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, perf_counter
 from types import FunctionType
 from typing import Any
 
@@ -21,6 +23,7 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pycode import chance, inputs, source
 from pycode.progress import Progress
 from pycode.source import is_own
 
@@ -32,8 +35,29 @@ SHORT = 2.0  # seconds, for all that is left to do
 _started = False
 
 
-def run(calls: Mapping[str, Call], *, alone: bool = False) -> Iterator[tuple[str, Any]]:
-    """Each key of `calls` with its call's value, as soon as it is there.
+@dataclass(frozen=True)
+class Task:
+    """A call, the seed of its draws, and whether it could change what its code reaches."""
+
+    call: Call
+    seed: int
+    check: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a call."""
+
+    content: bytes  # the pickled value
+    inputs: dict[str, str]  # their digests, by kind and name
+    drew: bool  # whether it drew by chance without a seed of its own
+    processes: bool  # whether it started others, whose inputs nobody follows
+    seconds: float
+    by: str  # the processor
+
+
+def run(calls: Mapping[str, Task], *, alone: bool = False) -> Iterator[tuple[str, Answer]]:
+    """Return each key of `calls` with the answer to its call, as soon as it is there.
 
     They are computed `alone`, in this process, or as the environment says: on the cluster of
     DASK_SCHEDULER_ADDRESS, or else in PYCODE_WORKERS processes, by default one a processor.
@@ -91,64 +115,139 @@ def versions() -> tuple[str, ...]:
     )
 
 
-def _here(calls: Mapping[str, Call], patience: float) -> Iterator[tuple[str, Any]]:
-    """Computes in this process, until what is left seems to take longer than `patience`."""
+def processor() -> str:
+    """Return the name of this machine's processor, on which the last digits may depend."""
+    memo = inputs._process().__dict__
+    if "processor" not in memo:
+        with inputs.unfollowed(), suppress(OSError):
+            names = re.findall("model name.*: (.*)", Path("/proc/cpuinfo").read_text())
+            memo["processor"] = names[0] if names else platform.machine()
+    return memo.get("processor", platform.machine())
+
+
+def _here(tasks: Mapping[str, Task], patience: float) -> Iterator[tuple[str, Answer]]:
+    """Compute in this process, until what is left seems to take longer than `patience`."""
     start = monotonic()
-    for done, (key, (function, arguments, options)) in enumerate(list(calls.items()), start=1):
-        with _one_thread():
-            value = function(*map(_copy, arguments), **options)
-        yield key, value
-        if (monotonic() - start) / done * len(calls) > patience:  # those that are still waiting
+    for done, (key, task) in enumerate(list(tasks.items()), start=1):
+        yield key, Answer(*answer(task.call, task.seed, task.check))
+        if (monotonic() - start) / done * len(tasks) > patience:  # those that are still waiting
             return
 
 
-def _remotely(calls: Mapping[str, Call], **config: Any) -> Iterator[tuple[str, Any]]:
-    """Computes in other processes, with the paper's code as it is in this one."""
+def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, Answer]]:
+    """Compute in other processes, with the paper's code as it is in this one.
+
+    What cannot be sent there, a function that holds a lock say, is computed here.
+    """
+    afar = config["backend"] == "dask"  # where this package may not be
     for module in list(sys.modules.values()):
-        if is_own(module) and module.__name__ != "__main__":
+        name = getattr(module, "__name__", "")
+        if (name != "__main__" and is_own(module)) or (afar and name in inputs.MACHINE):
             cloudpickle.register_pickle_by_value(module)
-    arrays = {id(a): a for _, arguments, _ in calls.values() for a in arguments if _is_array(a)}
-    if config["backend"] == "dask":
-        config["scatter"] = list(arrays.values())
-    tasks = [
-        joblib.delayed(_ByValue(_answer))(
-            key,
-            _ByValue((function, options)),
-            *(a if _is_array(a) else _ByValue(a) for a in arguments),
+    if afar:
+        config["scatter"] = [a for task in tasks.values() for a in task.call[1] if _is_array(a)]
+    answering = _ByValue(answer) if afar else answer
+    sent, kept = [], {}
+    for key, task in tasks.items():
+        function, arguments, options = task.call
+        try:
+            parts = [_ByValue((function, options))]
+            parts += [a if _is_array(a) else _ByValue(a) for a in arguments]
+        except Exception as error:  # pickle raises anything
+            message = f"{name_of(function)} is computed in this process alone: {error}"
+            warnings.warn(message, stacklevel=2)
+            kept[key] = task
+            continue
+        sent.append(
+            joblib.delayed(_ByValue(_remote) if afar else _remote)(
+                answering, key, task.seed, task.check, *parts
+            )
         )
-        for key, (function, arguments, options) in calls.items()
-    ]
     how: Any = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered"}
-    with joblib.parallel_config(**config):
-        answers: Any = joblib.Parallel(**how)(tasks)
-        for key, theirs, value in answers:
+    with inputs.unfollowed(), joblib.parallel_config(**config):
+        answers: Any = joblib.Parallel(**how)(sent) if sent else ()
+        for key, theirs, found in answers:
             if theirs != versions():
                 raise RuntimeError(
                     f"a worker has {', '.join(theirs)}, but here is {', '.join(versions())}:"
                     " install the same versions there"
                 )
-            yield key, pickle.loads(value)
+            yield key, Answer(*found)
+    if kept:
+        yield from _here(kept, float("inf"))
 
 
-def _answer(key: str, call: Any, *arguments: Any) -> tuple[str, tuple[str, ...], bytes]:
-    """What a worker says to a call: its key, the worker's versions and the pickled value."""
+def _remote(answering: Any, key: str, seed: int, check: bool, call: Any, *arguments: Any) -> Any:
+    """Return a worker's answer to a call, with its key and the worker's versions."""
+    # joblib sends nothing if it finds only one worker.
+    answering, call, *arguments = (
+        part.value if isinstance(part, _ByValue) else part for part in (answering, call, *arguments)
+    )
     function, options = call
-    with _one_thread():
-        value = function(*arguments, **options)
+    return key, versions(), answering((function, tuple(arguments), options), seed, check)
+
+
+def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
+    """Return the fields of an Answer to a call, computed from copies of its arguments.
+
+    Raises ValueError if the call is to be checked and changes what its code reaches by name.
+    """
+    function, arguments, options = call
+    with _one_thread(), inputs.recorded() as found:
+        arguments, options = copy.deepcopy((arguments, options))
+        code, before = [], ""
+        if check:
+            code = source.describe((function, [a for a in arguments if not _is_array(a)], options))
+            code = code.changeable
+            before = source.state(code)
+        start = perf_counter()
+        with chance.seeded(seed) as drew:
+            value = function(*arguments, **options)
+            drawn = drew()
+        seconds = perf_counter() - start
+        if check and source.state(code) != before:
+            raise ValueError(
+                f"{name_of(function)} changes data that it reaches by name, so that its value would"
+                " depend on what was computed before: pass them as an argument, or make them anew"
+                " in each call"
+            )
+        content = dumps(value)
+        read = {f"{kind} {name}": digest for (kind, name), digest in found.items()}
+        # Those that the call has written must still be there when it is remembered.
+        for name in sorted(found.written):
+            if not name.startswith("..") and (digest := inputs.current("file", name)):
+                read[f"file {name}"] = digest
+        return content, read, drawn, found.processes, seconds, processor()
+
+
+def dumps(value: Any) -> bytes:
+    """Return the pickled value, whole, for this process or one that has the paper's modules.
+
+    What the paper's code calls by a name is pickled as that, and all else by its content.
+    """
     file = io.BytesIO()
-    _ByName(file).dump(value)
-    return key, versions(), file.getvalue()
+    _ByName(file, protocol=5).dump(value)
+    return file.getvalue()
 
 
-class _ByName(pickle.Pickler):
-    """Pickles what came by value as what it is called where it came from."""
+class _ByName(cloudpickle.Pickler):
+    """Pickles functions and classes by their names wherever these lead back to them."""
 
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, FunctionType)):
-            name, module = value.__qualname__, sys.modules.get(value.__module__)
-            if value.__module__ == "__main__" or getattr(module, name, None) is not value:
-                return pydoc.locate, (f"{value.__module__}.{name}",)
-        return NotImplemented
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, (type, FunctionType)) and source.is_own(obj):
+            name, module = obj.__qualname__, obj.__module__
+            # What came by value is not in the module here, but where it came from it is.
+            if "<" not in name and name != "<lambda>":
+                return _named, (module, name)
+        return super().reducer_override(obj)
+
+
+def _named(module: str, name: str) -> Any:
+    """Return what is called `name` in a module of the paper."""
+    found: Any = sys.modules.get(module) or importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 class _ByValue:
@@ -158,28 +257,30 @@ class _ByValue:
     """
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self.value, self.content = value, cloudpickle.dumps(value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return cloudpickle.loads, (cloudpickle.dumps(self.value),)
+        return cloudpickle.loads, (self.content,)
 
     def __call__(self, *arguments: Any) -> Any:  # here, if joblib finds only one worker
-        return self.value(*(getattr(a, "value", a) for a in arguments))
+        return self.value(*arguments)
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """A limit to one thread of BLAS: the order of its sums, and so its results, never change."""
+    """Limit BLAS to one thread: the order of its sums, and so its results, never change."""
     alone = os.environ.get("OMP_NUM_THREADS") == os.environ.get("OPENBLAS_NUM_THREADS", "1") == "1"
     return nullcontext() if alone else threadpool_limits(1)
 
 
-def _copy(value: Any) -> Any:
-    """`value` as a worker gets it: nothing done to it comes back."""
-    return value if _is_array(value) else copy.deepcopy(value)
+def name_of(function: Any) -> str:
+    """Return what a function is called, in its module."""
+    module = getattr(function, "__module__", "") or ""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{module}.{name}".removeprefix("__main__.").removeprefix(".")
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
+    return type(value) is np.ndarray and value.dtype != object
 
 
 @functools.cache

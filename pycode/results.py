@@ -6,16 +6,16 @@ Together with it results.tex says whether the run is complete, and for latexmk w
 files it read and wrote, so that no build can take an old value for a new one.
 """
 
+import ast
 import difflib
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
 import sys
-import tempfile
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -25,23 +25,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pycode import cache, claims, tex
+from pycode import cache, chance, claims, inputs, tex
 from pycode.inference import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
 # Units of what has such a name, or stands under it, whatever the rest has.
 UNITS = {"n_bytes": "byte", "seconds": "second", "megabytes": "megabyte"}
 UNITS |= dict.fromkeys(("p", "p_holm", "p_uncorrected", "t", "effect"), "1")
-INTERNAL = {".venv", ".git", ".cache", "results.tex", "results.json", "paper.claims"}
+# These read files in other ways than Python's own.
+UNSEEN = ("h5py", "tables", "netCDF4", "pyarrow.parquet", "pyarrow.feather")
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
 
 _values: dict[str, dict[str, Any]] = {}
 _printed: dict[str, list[str]] = {}  # a value, and the bounds of its interval if it has one
 _claims: dict[str, str] = {}  # each condition, and why it does not hold
 _seed: int | None = None
-_read: dict[str, str] = {}  # path: digest of what was read
-_written: set[str] = set()
 _lock: Any = None
+_depends = False  # whether a block has named files
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
 
 
@@ -63,11 +63,12 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     _folder, _seed = os.getcwd(), seed
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
-    for path in (ROOT / "pycode").iterdir():
-        if path.suffix in {".py", ".mplstyle"}:
-            _note_read(path)
-    _note_modules()
-    sys.addaudithook(_audit)
+    if code := _before_begin():
+        raise RuntimeError(
+            f"{code!r} stands before results.begin(pytex), where only imports may: move it"
+        )
+    chance.reseed(seed or 0)
+    _note_surroundings()
 
     def failed(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -85,14 +86,17 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     cleanup = pytex.cleanup
 
     def complete() -> None:
-        _note_modules()
+        _warn_of_unseen()
         if false := _false_claims():
             _write_tex("failed", false)
         else:
             _write_json()
             _write_tex("complete")
             cache.drop_old()
-        pytex.add_dependencies(*(str(ROOT / path) for path in _read if _read[path]))
+        read = [
+            name for (kind, name), digest in inputs.of_run().items() if kind == "file" and digest
+        ]
+        pytex.add_dependencies(*(str(ROOT / name) for name in read))
         cleanup()  # so that what blocks have printed is set even if the run fails here
         if false:
             raise claims.ClaimError(false)
@@ -135,7 +139,7 @@ def record(
     another value already and for one that is not of ASCII letters, digits and `_.+-`;
     RuntimeError before the run has begun.
     """
-    if not _read:
+    if not _folder:
         raise RuntimeError("call results.begin(pytex) in the first block of paper.tex")
     if not _is_result(value):
         raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
@@ -220,14 +224,13 @@ def _add(
 def _false_claims() -> str:
     """A line for each claim that does not hold, with its place; notes which of all do."""
     try:
-        lines = (Path(_folder) / "paper.claims").read_text(encoding="utf-8").splitlines()
+        with inputs.unfollowed():
+            lines = (Path(_folder) / "paper.claims").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # a paper without any
         return ""
     written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
-    read = dict(_read)
-    places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
-    _read.clear()  # to look a line up in the text makes the text no input of the run
-    _read.update(read)
+    with inputs.unfollowed():  # to look a line up in the text makes the text no input of the run
+        places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
     record("paper.n_claims", len(places), by="results.begin")
     _claims.update({condition: claims.check(condition, _values) for _, _, condition in places})
     return "\n".join(f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c])
@@ -256,65 +259,71 @@ def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
         line += len(lines) - 3 - max(n for n, text in enumerate(lines) if text == "pytex.before()")
     folder = f"{ROOT / 'pycode'}{os.sep}"
     inner = [frame for frame in frames if frame.filename.startswith(folder)]
-    return line, f" ({_name(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
+    return line, f" ({inputs.relative(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Notes the files that Python opens or renames (see sys.addaudithook)."""
-    if event == "open" and isinstance(arguments[0], (str, bytes)):
-        path, mode, flags = arguments
-        if set(mode or "") & set("wxa+") or flags & (os.O_WRONLY | os.O_RDWR):
-            _note_written(os.fsdecode(path))
-        else:
-            _note_read(Path(os.fsdecode(path)))
-    elif event == "os.rename":
-        _note_written(os.fsdecode(arguments[1]))
+def depends(path: str | Path) -> None:
+    """Let the paper follow a file, or all files in a folder, that Python itself does not open.
+
+    Libraries that read in their own way (HDF5, Arrow) and other programs do.  In a remembered
+    call it counts for its value.  A relative path starts in the paper's folder.
+    """
+    global _depends
+    _depends = True
+    name = inputs.relative(ROOT / path)
+    if not (ROOT / path).is_dir():
+        inputs.note("file", name)
+        return
+    for folder, _, files in os.walk(ROOT / path):
+        inputs.note("folder", inputs.relative(folder))
+        for file in files:
+            inputs.note("file", inputs.relative(Path(folder, file)))
 
 
-def _note_modules() -> None:
-    """Notes the paper's own modules, which Python may have read before or as bytecode."""
+def _note_surroundings() -> None:
+    """Note what the run rests on though it may have been read before anything was noted."""
+    started = Path(sys.argv[0]).stat().st_mtime  # PythonTeX has just written its script
+    with inputs.unfollowed():
+        files = [p for p in (ROOT / "pycode").iterdir() if p.suffix in {".py", ".mplstyle"}]
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if file and file.startswith(f"{ROOT}{os.sep}"):
-            _note_read(Path(file))
+        if isinstance(file, str) and os.path.isfile(file) and not inputs.is_internal(file):
+            files.append(Path(file))
+    for path in files:
+        # Python may have read what a file saved since then no longer says.
+        stale = path.name != "paper.mplstyle" and path.stat().st_mtime >= started
+        inputs.note("file", inputs.relative(path), "" if stale else None)
+    inputs.note("file", "requirements.txt")
+    inputs.note("stamp", inputs.relative(sys.executable))
+    for entry in sys.path:
+        if entry.endswith("-packages") and os.path.isdir(entry):
+            inputs.note("packages", inputs.relative(entry))
 
 
-def _note_written(path: str) -> None:
-    path = os.path.abspath(path)
-    if path.startswith(f"{ROOT}{os.sep}") and not _internal(path):
-        _written.add(_name(path))
-        _read.pop(_name(path), None)  # what is read and then written is no input
-
-
-def _note_read(path: Path) -> None:
-    name = _name(path)
-    if name in _read or name in _written or _internal(os.path.abspath(path)):
-        return
-    _read[name] = ""  # first, since reading it here comes back to this function
-    _read[name] = _digest(path)
-
-
-def _name(path: str | Path) -> str:
-    """The path as latexmk, which runs in the paper's folder, finds it."""
-    return os.path.relpath(os.path.abspath(path), ROOT)
-
-
-def _digest(path: Path) -> str:
-    with suppress(OSError):  # whoever opens it will say so
-        return hashlib.md5(path.read_bytes()).hexdigest()
+def _before_begin() -> str:
+    """Return the first statement of a block before the run begins that is no import."""
+    text = Path(sys.argv[0]).read_text(encoding="utf-8")
+    statements = iter(ast.parse(text).body)
+    for statement in statements:  # PythonTeX's own, up to the first block
+        if ast.unparse(statement) == "pytex.before()":
+            break
+    for statement in statements:
+        code = ast.unparse(statement)
+        if re.search(r"\bbegin\(pytex\b", code):
+            break
+        if not isinstance(statement, (ast.Import, ast.ImportFrom)) and "pytex" not in code:
+            return code.splitlines()[0]
     return ""
 
 
-def _internal(path: str) -> bool:
-    """Whether a file belongs to Python, PythonTeX or the system, not to the study."""
-    if path.startswith(f"{ROOT}{os.sep}"):
-        parts = Path(path).relative_to(ROOT).parts
-        made = ("pythontex-files-", "__pycache__", ".results.")
-        return parts[0] in INTERNAL or any(part.startswith(made) for part in parts)
-    system = ["/proc", "/dev", "/sys", "/usr", "/etc", tempfile.gettempdir(), sys.prefix]
-    system += [sys.base_prefix, *sys.path]
-    hidden = any(part.startswith(".") for part in Path(path).parts)  # caches and settings
-    return hidden or any(path.startswith(f"{entry}{os.sep}") for entry in system if entry)
+def _warn_of_unseen() -> None:
+    """Warn of libraries that read files unseen, and of processes that somebody has started."""
+    readers = [] if _depends else [name for name in UNSEEN if name in sys.modules]
+    if inputs.of_run().processes and not _depends:
+        readers.append("another process, which a block has started,")
+    for reader in readers:
+        message = f"what {reader} reads is not followed: name it by results.depends(path)"
+        warnings.warn(message, stacklevel=2)
 
 
 def _write_json() -> None:
@@ -336,12 +345,15 @@ def _write_tex(state: str, failure: str = "") -> None:
         *(rf"\resultvalue{{{key}}}{_braced(shown)}" for key, shown in sorted(_printed.items())),
         *(rf"\claimstate{_braced([c, 'no' if why else 'yes'])}" for c, why in _claims.items()),
         f"% in {_folder}",
-        *(f"% read {digest} {path}" for path, digest in sorted(_read.items())),
+        *(
+            f"% read {digest} {kind} {name}"
+            for (kind, name), digest in sorted(inputs.of_run().items())
+        ),
     ]
     if state == "complete":
-        written = sorted(path for path in _written if (ROOT / path).exists())
-        written.append("results.json")
-        lines += [f"% wrote {_digest(ROOT / path)} {path}" for path in written]
+        written = (name for name in inputs.of_run().written if not name.startswith(".."))
+        written = [name for name in written if (ROOT / name).is_file()] + ["results.json"]
+        lines += [f"% wrote {inputs.current('file', name)} file {name}" for name in sorted(written)]
     lines.append("% end")
     _replace(ROOT / "results.tex", "\n".join(lines) + "\n")
 
