@@ -233,8 +233,9 @@ sub run_pythontex {
     for my $attempt (1 .. 3) {
         my %run = run_record();
         my @always = ('--rerun=always')
-            x !!(outdated(%run) || $ENV{PYCODE_AUDIT} || $run{folder} ne abs_path($aux_dir1 || '.'));
+            x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
         last if $attempt > 1 && !@always;
+        @always = '--rerun=always' if ($ENV{PYCODE_AUDIT} // '') eq 'all';
         unlink "$root/results.tex" if $run{state} ne 'complete';    # it tells of another failure
         rdb_ensure_file($rule, $_) for bsd_glob('pycode/*.{py,mplstyle}'), "$job.claims";
         @output = ();

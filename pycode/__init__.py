@@ -73,6 +73,8 @@ def _fix_hash_seed() -> None:
 _fix_hash_seed()
 _find_packages(Path(__file__).resolve().parent.parent)
 
-from pycode import inputs  # noqa: E402
+from pycode import chance, inputs  # noqa: E402
 
 inputs.follow()
+if hasattr(sys.modules["__main__"], "pytex"):
+    chance.reseed(0)  # until results.begin knows the paper's seed

@@ -1,7 +1,7 @@
 """Lets one seed decide every draw that has no seed of its own.
 
-Generators of that kind are the global ones of NumPy and Python, which a `random_state` of None
-means, and `np.random.default_rng()`, which asks the system.
+Such draws come from the global generators of NumPy and Python, which a `random_state` of None
+means, and from `np.random.default_rng()`, which would ask the system.
 """
 
 import random
@@ -16,18 +16,16 @@ from pycode import inputs
 
 def reseed(seed: int) -> None:
     """Start the global generators anew, and those that would ask the system from here on."""
-    process = inputs._process()
+    process = _process()
     np.random.seed(seed % 2**32)
     random.seed(seed)
     process.entropy, process.n_asked = random.Random(seed), 0
-    np.random.bit_generator.randbits = _entropy  # pyright: ignore
 
 
 def position() -> Any:
     """Return where the generators stand: two positions are equal if nothing was drawn between."""
     name, keys, *rest = np.random.get_state()
-    asked = getattr(inputs._process(), "n_asked", 0)
-    return name, keys.tobytes(), rest, random.getstate(), asked  # pyright: ignore
+    return name, keys.tobytes(), rest, random.getstate(), _process().n_asked  # pyright: ignore
 
 
 def move() -> None:
@@ -41,9 +39,9 @@ def seeded(seed: int) -> Iterator[Callable[[], bool]]:
 
     Returns a function that says whether something was drawn.
     """
-    process = inputs._process()
+    process = _process()
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    entropy, n_asked = getattr(process, "entropy", None), getattr(process, "n_asked", 0)
+    asked = process.entropy, process.n_asked
     reseed(seed)
     start = position()
     try:
@@ -51,11 +49,29 @@ def seeded(seed: int) -> Iterator[Callable[[], bool]]:
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
-        process.entropy, process.n_asked = entropy or random.Random(seed), n_asked
+        process.entropy, process.n_asked = asked
 
 
-def _entropy(bits: int) -> int:
-    """Return what NumPy takes for random bits of the system."""
+def _process() -> Any:
+    """Return what this process keeps, with NumPy's unseeded generators under its control."""
     process = inputs._process()
-    process.n_asked += 1
-    return process.entropy.getrandbits(bits)
+    if not hasattr(process, "n_asked"):
+        process.entropy, process.n_asked = random.Random(0), 0
+        np.random.default_rng = _seeding(np.random.default_rng)
+        # A RandomState asks even if it gets a seed, so that nobody can tell whether it draws: what
+        # it takes depends on nothing.
+        np.random.bit_generator.randbits = lambda bits: random.Random(0).getrandbits(bits)  # pyright: ignore
+    return process
+
+
+def _seeding(default_rng: Any) -> Any:
+    """Return default_rng that does not ask the system if it gets no seed."""
+
+    def wrapper(seed: Any = None) -> Any:
+        if seed is None:
+            process = inputs._process()
+            process.n_asked += 1
+            seed = process.entropy.getrandbits(128)
+        return default_rng(seed)
+
+    return wrapper

@@ -249,7 +249,7 @@ def _claim_line(file: str, line: int, condition: str) -> int:
 
 def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
     """The line of paper.tex that `trace` comes from, and that of pycode if it leads there."""
-    script = str(sys.modules["__main__"].__file__)
+    script = str(_script())
     frames = traceback.extract_tb(trace)
     line = int(pytex.line)
     if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
@@ -282,7 +282,7 @@ def depends(path: str | Path) -> None:
 
 def _note_surroundings() -> None:
     """Note what the run rests on though it may have been read before anything was noted."""
-    started = Path(sys.argv[0]).stat().st_mtime  # PythonTeX has just written its script
+    started = _script().stat().st_mtime  # PythonTeX has just written its script
     with inputs.unfollowed():
         files = [p for p in (ROOT / "pycode").iterdir() if p.suffix in {".py", ".mplstyle"}]
     for module in list(sys.modules.values()):
@@ -300,9 +300,14 @@ def _note_surroundings() -> None:
             inputs.note("packages", inputs.relative(entry))
 
 
+def _script() -> Path:
+    """Return the script that PythonTeX makes of the blocks."""
+    return Path(str(sys.modules["__main__"].__file__))
+
+
 def _before_begin() -> str:
     """Return the first statement of a block before the run begins that is no import."""
-    text = Path(sys.argv[0]).read_text(encoding="utf-8")
+    text = _script().read_text(encoding="utf-8")
     statements = iter(ast.parse(text).body)
     for statement in statements:  # PythonTeX's own, up to the first block
         if ast.unparse(statement) == "pytex.before()":

@@ -215,6 +215,7 @@ class _Describer(pickle.Pickler):
             if isinstance(value, np.memmap):
                 added |= {"filename": None}
             return _stand_in, (type(value),), (value.view(np.ndarray), added)
+        held = getattr(value, "__dict__", None)  # first, since to ask for it may make it
         try:
             reduce = copyreg.dispatch_table.get(type(value))
             reduced = reduce(value) if reduce else value.__reduce_ex__(5)
@@ -225,7 +226,6 @@ class _Describer(pickle.Pickler):
             if _attribute(sys.modules.get(module), reduced) is not value:
                 return self._unknown(value)
             return _stand_in, ("named", reduced, _version(module))
-        held = getattr(value, "__dict__", None)
         if held and is_own(type(value)):  # its way to pickle may leave out what it computes with
             parts = (*reduced[:3], *(list(part or ()) for part in reduced[3:5]))
             return _stand_in, (type(value),), (parts, held)

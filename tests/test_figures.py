@@ -134,7 +134,7 @@ def draw(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(plt, "close", kept.append)
     monkeypatch.setenv("PYCODE_CACHE", "off")
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
 
     images = np.arange(32.0).reshape(2, 4, 4)
 
@@ -162,7 +162,7 @@ def draw(tmp_path, monkeypatch):
 
     yield drawn
     monkeypatch.undo()
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
     plt.close("all")
 
 

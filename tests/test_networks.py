@@ -56,9 +56,9 @@ def _alone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("PYCODE_WORKERS", "1")
     monkeypatch.delenv("PYCODE_CACHE", raising=False)
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
     yield
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
     assert not cache._warned
 
 
@@ -601,7 +601,7 @@ def spy(monkeypatch, module: Any, name: str) -> list[tuple[Any, ...]]:
 
     monkeypatch.setattr(module, name, seen)
     monkeypatch.setenv("PYCODE_CACHE", "off")
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
     return calls
 
 
