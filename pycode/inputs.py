@@ -186,7 +186,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         path = os.path.abspath(os.fsdecode("." if path is None else path))
     except (TypeError, ValueError):  # an open file by its number
         return
-    if is_internal(path):
+    nameless = getattr(os, "O_TMPFILE", 0)  # such a file has only a folder
+    if is_internal(path) or (event == "open" and nameless and arguments[2] & nameless == nameless):
         return
     if how == "written" or (event == "open" and _writes(*arguments[1:3])):
         _note_written(path)

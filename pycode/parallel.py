@@ -147,6 +147,8 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
     if afar:
         config["scatter"] = [a for task in tasks.values() for a in task.call[1] if _is_array(a)]
     answering = _ByValue(answer) if afar else answer
+    # What the paper has set in this process since its workers started.
+    settings = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
     sent, kept = [], {}
     for key, task in tasks.items():
         function, arguments, options = task.call
@@ -160,7 +162,7 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
             continue
         sent.append(
             joblib.delayed(_ByValue(_remote) if afar else _remote)(
-                answering, key, task.seed, task.check, *parts
+                answering, key, task.seed, task.check, settings, *parts
             )
         )
     how: Any = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered"}
@@ -177,12 +179,18 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
         yield from _here(kept, float("inf"))
 
 
-def _remote(answering: Any, key: str, seed: int, check: bool, call: Any, *arguments: Any) -> Any:
+def _remote(
+    answering: Any, key: str, seed: int, check: bool, settings: Any, call: Any, *arguments: Any
+) -> Any:
     """Return a worker's answer to a call, with its key and the worker's versions."""
     # joblib sends nothing if it finds only one worker.
     answering, call, *arguments = (
         part.value if isinstance(part, _ByValue) else part for part in (answering, call, *arguments)
     )
+    for name in os.environ.keys() - settings.keys():
+        if settings and "NUM_THREADS" not in name and not name.startswith("LOKY"):
+            del os.environ[name]
+    os.environ.update(settings)
     function, options = call
     return key, versions(), answering((function, tuple(arguments), options), seed, check)
 
@@ -194,6 +202,7 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
     """
     function, arguments, options = call
     with _one_thread(), inputs.recorded() as found:
+        arguments = tuple(np.ascontiguousarray(a) if _is_strided(a) else a for a in arguments)
         arguments, options = copy.deepcopy((arguments, options))
         code, before = [], ""
         if check:
@@ -277,6 +286,11 @@ def name_of(function: Any) -> str:
     module = getattr(function, "__module__", "") or ""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{module}.{name}".removeprefix("__main__.").removeprefix(".")
+
+
+def _is_strided(value: Any) -> bool:
+    """Return whether an array comes to a worker in another order than it has here."""
+    return _is_array(value) and not (value.flags.c_contiguous or value.flags.f_contiguous)
 
 
 def _is_array(value: Any) -> bool:

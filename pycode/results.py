@@ -65,7 +65,8 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     _write_tex("incomplete")
     if code := _before_begin():
         raise RuntimeError(
-            f"{code!r} stands before results.begin(pytex), where only imports may: move it"
+            f"{code!r} stands before results.begin(pytex), where only imports and constants may:"
+            " move it"
         )
     chance.reseed(seed or 0)
     _note_surroundings()
@@ -306,7 +307,7 @@ def _script() -> Path:
 
 
 def _before_begin() -> str:
-    """Return the first statement of a block before the run begins that is no import."""
+    """Return the first statement before the run begins that is no import and sets no constant."""
     text = _script().read_text(encoding="utf-8")
     statements = iter(ast.parse(text).body)
     for statement in statements:  # PythonTeX's own, up to the first block
@@ -316,8 +317,11 @@ def _before_begin() -> str:
         code = ast.unparse(statement)
         if re.search(r"\bbegin\(pytex\b", code):
             break
-        if not isinstance(statement, (ast.Import, ast.ImportFrom)) and "pytex" not in code:
-            return code.splitlines()[0]
+        if isinstance(statement, (ast.Import, ast.ImportFrom)) or "pytex" in code:
+            continue
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
+            continue
+        return code.splitlines()[0]
     return ""
 
 

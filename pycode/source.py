@@ -215,6 +215,8 @@ class _Describer(pickle.Pickler):
             if isinstance(value, np.memmap):
                 added |= {"filename": None}
             return _stand_in, (type(value),), (value.view(np.ndarray), added)
+        if type(value) is np.ndarray and not (value.flags.c_contiguous or value.flags.f_contiguous):
+            value = np.ascontiguousarray(value)  # as a copy of it would be
         held = getattr(value, "__dict__", None)  # first, since to ask for it may make it
         try:
             reduce = copyreg.dispatch_table.get(type(value))

@@ -1,15 +1,26 @@
 """What was computed once is remembered, and nothing that has changed is."""
 
+import collections  # noqa: F401
 import copy
+import ctypes
 import functools
+import importlib
 import json
+import operator  # noqa: F401
 import os
+import pickle
+import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+import types  # noqa: F401
+import weakref  # noqa: F401
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -20,13 +31,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joblib import delayed
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from conftest import ROOT, Paper
-from pycode import cache, inputs, parallel, source, tex
+from pycode import cache, chance, inputs, parallel, source, tex
 from pycode.data import Dataset
 
 HELPERS = '''
@@ -563,3 +576,488 @@ def failing(x):
 def test_error_in_a_worker_is_raised_here(store, workers):
     with pytest.raises(ValueError, match="no 1"):
         cache.compute([delayed(failing)(1)])
+
+
+# What a value depends on: warm, cold, here and elsewhere it is what the code says now.
+
+STUDY = """
+import collections, functools, os
+import numpy as np
+from pathlib import Path
+
+CONSTANT = 1
+HERE = Path(__file__).parent
+
+
+def inner(x):
+    return x + CONSTANT
+
+
+def cost(y, z):
+    return float((y != z).mean())
+
+
+@functools.singledispatch
+def by_type(x):
+    return inner(x)
+
+
+@by_type.register
+def _(x: list):
+    return 0
+
+
+def outer(x):
+    return inner(x)
+
+
+outer.scale = inner
+
+
+class Meta(type):
+    def made(cls):
+        return inner(1)
+
+
+class Base(metaclass=Meta):
+    def method(self):
+        return inner(1)
+
+
+class Held:
+    def __init__(self, item):
+        self.item = item
+
+
+class Hiding(Held):
+    def __getstate__(self):
+        return {}
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+def with_import():
+    from .sub import deep
+
+    return deep()
+
+
+def through_getattr(name="inner"):
+    import study.sub
+
+    return getattr(study.sub, name)()
+
+
+def evaluated():
+    return eval("inner(1)")
+"""
+SUB = """
+def deep():
+    return deeper()
+
+
+def deeper():
+    return 1
+"""
+# What reaches `inner`, and what reaches `deeper` in a module that only a function imports.
+REACHING = {
+    "a scorer": "make_scorer(study.outer)",
+    "a search": "GridSearchCV(LogisticRegression(), {}, scoring=make_scorer(study.outer))",
+    "an estimator's arguments": "FunctionTransformer(str, kw_args={'f': study.outer})",
+    "a grid": "{'transform': [study.outer, None]}",
+    "a list of estimators": "VotingClassifier([('a', FunctionTransformer(study.outer))])",
+    "a vectorized function": "np.vectorize(study.outer)",
+    "a ufunc": "np.frompyfunc(study.outer, 1, 1)",
+    "singledispatch": "study.by_type",
+    "a function's attribute": "study.outer",
+    "a set": "{study.outer}",
+    "a deque": "collections.deque([study.outer])",
+    "an array of objects": "np.array([study.outer, None], dtype=object)",
+    "a namedtuple": "study.Pair(study.outer, 1)",
+    "a class with a metaclass": "study.Base",
+    "an instance": "study.Base()",
+    "a bound method": "study.Base().method",
+    "an attribute": "study.Held(study.outer)",
+    "an attribute that pickle does not see": "study.Hiding(study.outer)",
+    "a closure": "(lambda f: lambda x: f(x))(study.outer)",
+    "a library's closure": "operator.methodcaller('x', study.outer)",
+    "partial": "functools.partial(study.outer, 1)",
+    "lru_cache": "functools.lru_cache(study.outer)",
+    "a mapping that is read only": "types.MappingProxyType({'f': study.outer})",
+    "a weak reference": "weakref.ref(study.outer)",
+    "a cycle": "cycle(study.outer)",
+    "a generator": "(study.outer(x) for x in [1])",
+    "a lock beside it": "study.Held([threading.Lock(), study.outer])",
+    "a relative import inside": "study.with_import",
+    "a module by name": "study.through_getattr",
+    "eval": "study.evaluated",
+    "the module": "study",
+}
+
+
+def cycle(item: Any) -> list[Any]:
+    found = [item]
+    found.append(found)
+    return found
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A function that imports the package `study` anew, as its files are now."""
+    folder = tmp_path / "modules/study"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(STUDY)
+    (folder / "sub.py").write_text(SUB)
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def load() -> Any:
+        for name in [name for name in sys.modules if name.split(".")[0] == "study"]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        return importlib.import_module("study")
+
+    yield folder, load
+    for name in [name for name in sys.modules if name.split(".")[0] == "study"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("how", REACHING)
+def test_an_edit_of_what_is_reached_is_seen_and_nothing_else(package, how):
+    folder, load = package
+
+    def fingerprint(file: str, old: str, new: str) -> str:
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new))
+        inputs._process().__dict__.pop("unknown", None)  # as in a run that has just begun
+        return source.fingerprint(eval(REACHING[how], globals() | {"study": load()}))
+
+    inside = how in ("a relative import inside", "a module by name")
+    edit = ("sub.py", "return 1", "return 2") if inside else ("__init__.py", "x + C", "x - C")
+    before = fingerprint("__init__.py", "CONSTANT", "CONSTANT")
+    assert fingerprint("__init__.py", "def cost(", "# a comment\ndef cost(") == before or (
+        how
+        in ("a generator", "eval", "a ufunc", "a lock beside it", "the module")  # known by all code
+    )
+    before = fingerprint("__init__.py", "CONSTANT", "CONSTANT")
+    assert fingerprint(*edit) != before
+
+
+DIFFERENT = {
+    "a mask": "np.ma.array([1, 2], mask=[0, 1])",
+    "another mask": "np.ma.array([1, 2], mask=[1, 0])",
+    "an array": "np.array([1, 2])",
+    "a record array": "np.array([1, 2]).view(np.recarray)",
+    "an order of keys": "{'a': 1, 'b': 2}",
+    "another order": "{'b': 2, 'a': 1}",
+    "a record": "np.array([(1, 2)], dtype=[('a', int), ('b', int)])",
+    "other names": "np.array([(1, 2)], dtype=[('b', int), ('a', int)])",
+    "an attribute of an array": "tagged('a')",
+    "another attribute": "tagged('b')",
+    "an attribute that is no field": "beside('a')",
+    "another that is none": "beside('b')",
+    "a deque": "collections.deque([1, 2])",
+    "a bounded deque": "collections.deque([1, 2], maxlen=2)",
+    "zero": "0.0",
+    "negative zero": "-0.0",
+}
+
+
+class Tagged(np.ndarray):
+    tag: str
+
+
+def tagged(tag: str) -> Tagged:
+    array = np.arange(2).view(Tagged)
+    array.tag = tag
+    return array
+
+
+@dataclass
+class Beside:
+    field: int = 1
+
+
+def beside(other: str) -> Beside:
+    made: Any = Beside()
+    made.other = other
+    return made
+
+
+def test_what_differs_is_told_apart():
+    found = {name: source.fingerprint(eval(text)) for name, text in DIFFERENT.items()}
+    assert len(set(found.values())) == len(DIFFERENT)
+    again = {name: source.fingerprint(eval(text)) for name, text in DIFFERENT.items()}
+    assert again == found
+
+
+def test_a_file_that_is_mapped_to_memory_counts_by_its_content(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, np.arange(10.0))
+    mapped = np.load(path, mmap_mode="r")
+    before = source.fingerprint(mapped)
+    assert before == source.fingerprint(np.load(path, mmap_mode="r"))
+    np.save(path, np.arange(10.0)[::-1])
+    assert source.fingerprint(np.load(path, mmap_mode="r")) != before
+
+
+def test_search_over_numbers_is_described(store):
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X, y)
+    assert source.fingerprint(search) == source.fingerprint(copy.deepcopy(search))
+
+
+def scaled(x, scale=1):
+    return x if scale == 1 else (x, scale)
+
+
+def test_arguments_by_position_and_by_name_are_told_apart(store):
+    calls = [delayed(scaled)("scale", 2), delayed(scaled)(x="scale", scale=2)]
+    calls += [delayed(functools.partial(dict, a=1))(scale=2), delayed(dict)({"scale": 2})]
+    assert cache.compute(calls) == [("scale", 2), ("scale", 2), {"a": 1, "scale": 2}, {"scale": 2}]
+    assert len({cache._key(call, None, {})[0] for call in calls}) == 4
+
+
+def count_lines(path):
+    return len(Path(path).read_text().splitlines())
+
+
+def names_in(folder):
+    return sorted(entry.name for entry in Path(folder).iterdir())
+
+
+def is_there(path):
+    return Path(path).exists()
+
+
+def variable(name):
+    return os.environ.get(name)
+
+
+def rows_of(path):
+    with sqlite3.connect(path) as database:
+        return database.execute("select count(*) from t").fetchone()[0]
+
+
+def test_what_a_call_reads_belongs_to_its_value(store, workers, tmp_path, monkeypatch):
+    folder = tmp_path / "data/.hidden"
+    folder.mkdir(parents=True)
+    path, new, base = folder / "rows.txt", folder / "new", tmp_path / "data/base.db"
+    path.write_text("1\n")
+    monkeypatch.setenv("STUDY_LEVEL", "low")
+    with sqlite3.connect(base) as database:
+        database.execute("create table t (a)")
+    calls = [
+        *(delayed(count_lines)(str(path)), delayed(names_in)(str(folder))),
+        *(
+            delayed(is_there)(str(new)),
+            delayed(variable)("STUDY_LEVEL"),
+            delayed(rows_of)(str(base)),
+        ),
+    ]
+    inputs.of_run().clear()
+    assert cache.compute(calls) == [1, ["rows.txt"], False, "low", 0]
+    assert cache.compute(calls) == [1, ["rows.txt"], False, "low", 0]
+    path.write_text("1\n2\n")
+    new.touch()
+    monkeypatch.setenv("STUDY_LEVEL", "high")
+    with sqlite3.connect(base) as database:
+        database.execute("insert into t values (1)")
+    inputs.of_run().clear()  # as another run
+    for alone in (True, False):
+        found = cache.compute(calls, alone=alone)
+        assert found == [2, ["new", "rows.txt"], True, "high", 1]
+
+
+def write(path, text):
+    Path(path).write_text(text)
+
+
+def test_a_file_that_a_call_writes_is_as_the_call_left_it(store, monkeypatch, tmp_path):
+    monkeypatch.setattr(inputs, "ROOT", tmp_path)
+    path = tmp_path / "table.tex"
+    for text in ("a", "b", "a"):
+        cache.compute([delayed(write)(str(path), text)], alone=True)
+        assert path.read_text() == text
+    path.unlink()
+    cache.compute([delayed(write)(str(path), "a")], alone=True)
+    assert path.read_text() == "a"
+
+
+# Chance.
+
+DRAWS = {
+    "a forest": lambda X, y: RandomForestClassifier(3).fit(X, y).predict_proba(X),
+    "folds": lambda X, y: [t for t, _ in StratifiedKFold(2, shuffle=True).split(X, y)],
+    "splits": lambda X, y: [t for t, _ in ShuffleSplit(2).split(X)],
+    "numpy": lambda X, y: np.random.random(3),
+    "a generator": lambda X, y: np.random.default_rng().random(3),
+    "python": lambda X, y: random.random(),
+    "inside a list": lambda X, y: [e.fit(X, y).predict(X) for e in [RandomForestClassifier(2)]],
+}
+
+
+@pytest.mark.parametrize("what", DRAWS)
+def test_what_has_no_seed_draws_by_the_seed_of_the_run(store, monkeypatch, what):
+    X, y = np.random.RandomState(0).normal(size=(30, 3)), np.arange(30) % 2
+    calls = [delayed(DRAWS[what])(X, y) for _ in range(3)]
+
+    def drawn(seed: int, workers: str, cached: str) -> tuple[str, str]:
+        monkeypatch.setenv("PYCODE_WORKERS", workers)
+        monkeypatch.setenv("PYCODE_CACHE", cached)
+        cache._warned.clear()
+        chance.reseed(seed)
+        with pytest.warns(UserWarning, match="draws without a seed"):
+            first, second = repr(cache.compute(calls)), repr(cache.compute(calls))
+        assert first != second
+        return first, second
+
+    monkeypatch.setattr(parallel, "FEW", 0)
+    found = drawn(1, "1", "off")
+    assert drawn(1, "1", "on") == drawn(1, "1", "on") == drawn(1, "2", "off") == found
+    assert drawn(2, "1", "on") != found
+
+
+def test_equal_calls_that_draw_differ_and_others_do_not(store):
+    chance.reseed(0)
+    with pytest.warns(UserWarning, match="draws without a seed"):
+        a, b, c, d = cache.compute([delayed(DRAWS["numpy"])(0, 0)] * 3 + [delayed(scaled)(1)])
+    assert len({tuple(x) for x in (a, b, c)}) == 3
+    assert d == 1
+
+
+COUNTER_STATE = {"n": 0}
+GENERATOR = np.random.default_rng(0)
+
+
+def counting(x):
+    COUNTER_STATE["n"] += 1
+    return x + COUNTER_STATE["n"]
+
+
+def remembering(x, seen=[]):  # noqa: B006
+    seen.append(x)
+    return len(seen)
+
+
+def drawing(x):
+    return x + GENERATOR.random()
+
+
+@pytest.mark.parametrize("function", [counting, remembering, drawing])
+@pytest.mark.parametrize("n", ["1", "2"])
+def test_a_call_that_changes_what_it_reaches_is_refused(store, workers, monkeypatch, function, n):
+    monkeypatch.setenv("PYCODE_WORKERS", n)
+    with pytest.raises(ValueError, match=f"{function.__name__} changes data that it reaches"):
+        cache.compute([delayed(function)(x) for x in range(3)])
+
+
+# Between processes.
+
+
+class Doing(BaseEstimator):
+    def __init__(self, what: Any = None) -> None:
+        self.what = what
+
+    def fit(self, X, y):
+        self.double_ = lambda x: x * 2
+        return self
+
+    def predict(self, X):
+        return self.double_(X) if self.what is None else self.what(X)
+
+
+def centred(X):
+    X -= X.mean(axis=0)
+    return X
+
+
+def center_sum(X, deep):
+    centred(deep["X"][0])
+    return float(abs(centred(X).sum()).round(6))
+
+
+@pytest.mark.parametrize("n", ["1", "2"])
+def test_results_come_back_whole_and_arguments_stay_as_they_are(store, workers, monkeypatch, n):
+    monkeypatch.setenv("PYCODE_WORKERS", n)
+    X, y = np.arange(300_000.0).reshape(-1, 2), np.zeros(150_000)
+    calls = [delayed(center_sum)(X, deep={"X": [X]}) for _ in range(3)]
+    calls += [delayed(fitted)(Doing(), X[:4], y[:4]), delayed(fitted)(Doing(lambda x: x * 3), X, y)]
+    *sums, two, three = cache.compute(calls)
+    assert sums == [0.0] * 3
+    assert X[0, 0] == 0
+    assert X[-1, -1] == 299_999
+    assert list(two.predict(np.array([1.0]))) == [2.0]
+    assert list(three.predict(np.array([1.0]))) == [3.0]
+    assert type(two) is Doing
+
+
+LOCK = threading.Lock()
+
+
+def locked(x):
+    with LOCK:
+        return x
+
+
+def test_what_cannot_be_sent_to_a_worker_is_computed_here(store, workers):
+    with pytest.warns(UserWarning, match="locked is computed in this process alone"):
+        assert cache.compute([delayed(locked)(x) for x in range(3)]) == [0, 1, 2]
+
+
+# Trust, and the memory's check of itself.
+
+
+class Planted:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/planted",)
+
+
+def test_nothing_that_is_not_signed_is_loaded(store, tmp_path, monkeypatch):
+    store.doubled(21)
+    (entry,) = store.entries()
+    monkeypatch.setattr(cache.pickle, "loads", lambda content: pytest.fail("it was loaded"))
+    about = entry.read_bytes().split(b"\n", 2)[1]
+    monkeypatch.setattr(cache, "_secret", lambda: b"0" * 32)
+    forged = cache._signature(entry.name, about + b"\n" + pickle.dumps(Planted()))
+    entry.write_bytes(forged + about + b"\n" + pickle.dumps(Planted()))
+    monkeypatch.undo()
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    cache._secret.cache_clear()
+    assert cache._load(entry.name) is None
+
+
+UNSEEN = [1]
+
+
+def unsound(x):
+    return x + ctypes.cast(id(UNSEEN), ctypes.py_object).value[0] if x else 0
+
+
+@pytest.mark.parametrize("how", ["", "all"])
+def test_a_value_that_is_another_when_it_is_computed_again_fails_the_build(store, monkeypatch, how):
+    calls = [delayed(unsound)(1), delayed(double)(1, str(store.log))]
+    monkeypatch.setattr(cache, "_key", lambda call, *_: (cache._digest(call[0].__name__), False))
+    assert cache.compute(calls) == [2, 2]
+    UNSEEN[0] = 2
+    try:
+        assert cache.compute(calls) == [2, 2]  # nobody looks
+        monkeypatch.setenv("PYCODE_AUDIT", how)
+        monkeypatch.setattr(cache, "AUDIT", 1e9)
+        with pytest.raises(cache.RememberedError, match=r"unsound\(1\) gives another value"):
+            cache.compute(calls)
+        assert len(store.entries()) == 1  # that of the other function
+        assert cache.compute(calls) == [3, 2]
+    finally:
+        UNSEEN[0] = 1
+
+
+def test_an_audit_finds_nothing_where_nothing_is_wrong(store, workers, monkeypatch):
+    X, y = np.arange(8.0).reshape(4, 2), np.array([0, 0, 1, 1])
+    calls = [delayed(fitted)(LogisticRegression(C=c), X, y) for c in (1, 2, 3)]
+    before = [model.coef_.tolist() for model in cache.compute(calls)]
+    monkeypatch.setenv("PYCODE_AUDIT", "all")
+    assert [model.coef_.tolist() for model in cache.compute(calls)] == before
