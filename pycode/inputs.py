@@ -27,7 +27,7 @@ MADE = re.compile(
 # These modules say where, when and from what something is computed, not what.
 MACHINE = {"pycode"} | {
     f"pycode.{name}"
-    for name in ("cache", "chance", "inputs", "parallel", "progress", "results", "source")
+    for name in ("cache", "chance", "inputs", "kept", "parallel", "progress", "results", "source")
 }
 SYSTEM = ("/proc/", "/dev/", "/sys/", "/etc/", "/usr/")
 TEMPORARY = re.compile(r"joblib_memmapping_folder|/loky-|/fontlist-")
