@@ -13,7 +13,7 @@ import cloudpickle
 import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -23,7 +23,7 @@ from sklearn.model_selection import (
     RepeatedStratifiedKFold,
     StratifiedKFold,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pycode import data, inference
@@ -52,7 +52,7 @@ class Score:
     cv_in_fold: Estimate
     cv_in_fold_sd: float
     n_bytes: int  # of the fitted model's arrays: a measure of complexity that all models have
-    estimator: Any = field(repr=False)  # fitted on the scaled training rows
+    estimator: Any = field(repr=False)  # a Pipeline, fitted: the scaler and the model
     correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
     by: ClassVar[str] = "evaluation.score"
     unit: ClassVar[str] = "share of rows"
@@ -143,7 +143,7 @@ class Spread:
 
 
 def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
-    """The accuracies of a copy of `estimator` that is fitted on the scaled training rows."""
+    """The accuracies of a copy of `estimator` that is fitted on the training rows, scaled."""
     return compare({"": estimator}, split, cv=cv)[""]
 
 
@@ -154,7 +154,8 @@ def compare(
 
     Warns of a model whose fit has not converged.
     """
-    scaled = split.scaled()
+    _require_classifiers(candidates)
+    scaled, scaler = split.scaled(), StandardScaler().fit(split.X_train)
     X, y = scaled.X_train, scaled.y_train
     calls: list[Call] = []
     # The simplest come first among candidates and last here: short work fills gaps.
@@ -178,7 +179,7 @@ def compare(
             cv_in_fold=_over_folds(in_fold, len(y)),
             cv_in_fold_sd=float(in_fold.std()),
             n_bytes=n_bytes,
-            estimator=fitted,
+            estimator=make_pipeline(scaler, fitted),
             correct=correct,
         )
     return {name: scores[name] for name in candidates}
@@ -210,6 +211,7 @@ def cross_validate(
     seed: int = 42,
 ) -> dict[str, Folds]:
     """Each candidate's accuracies on the same `cv` times `repeats` folds of the training rows."""
+    _require_classifiers(candidates)
     X, y = split.X_train, split.y_train
     folds = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed)
     splits = list(folds.split(X, y))
@@ -237,6 +239,7 @@ def learning_curve(
     estimator: BaseEstimator, split: Split, *, cv: int = 5, n_sizes: int = 10
 ) -> LearningCurve:
     """The accuracies with more and more rows: `n_sizes` even shares of the training folds."""
+    _require_classifiers({"": estimator})
     scaled = split.scaled()
     X, y = scaled.X_train, scaled.y_train
     first, _ = next(StratifiedKFold(cv).split(X, y))
@@ -260,6 +263,7 @@ def learning_curve(
 
 def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) -> list[Variant]:
     """`estimator` with each setting of one or more grids, in their order (see ParameterGrid)."""
+    _require_classifiers({"": estimator})
     scaled = split.scaled()
     settings: list[dict[str, Any]] = list(ParameterGrid(cast(Any, grid)))
     calls: list[Call] = []
@@ -294,6 +298,7 @@ def search(
 
     Uses the first `rows` of the scaled training rows.  Equals keep the grid's order.
     """
+    _require_classifiers({"": estimator})
     scaled = split.scaled()
     X, y = scaled.X_train[:rows], scaled.y_train[:rows]
     settings = list(ParameterGrid(dict(grid)))
@@ -317,6 +322,7 @@ def tune(
     Both see all training rows, scaled in each fold.  Halving starts with few rows and keeps the
     better third of the settings for thrice as many, until it has all (HalvingGridSearchCV).
     """
+    _require_classifiers({"": estimator})
     X, y, settings = split.X_train, split.y_train, list(ParameterGrid(dict(grid)))
     calls: list[Call] = [delayed(_halve)(estimator, grid, X, y, cv, seed)]
     for parameters in settings:
@@ -369,6 +375,7 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
     A candidate without any gets them by Platt's sigmoids, fitted to its decisions on folds of
     the training rows, scaled anew in each (CalibratedClassifierCV).
     """
+    _require_classifiers(candidates)
     scaled, once = split.scaled(), cast(Any, False)
     calls: list[Call] = []
     for model in candidates.values():
@@ -383,7 +390,9 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
 
 
 def n_parameters(estimator: Any) -> int:
-    """How many weights and biases a fitted network has; 0 for another model."""
+    """How many weights and biases a fitted network has, in a pipeline too; 0 for another model."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
     arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
     return sum(array.size for array in arrays)
 
@@ -392,6 +401,26 @@ def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float
     """The accuracy on the test rows of a copy fitted on the others."""
     fitted: Any = clone(estimator)
     return fitted.fit(X, y).score(X_test, y_test)
+
+
+def _require_classifiers(candidates: Mapping[str, Any]) -> None:
+    """Raise TypeError for the first candidate that is no classifier.
+
+    Others have no accuracy: the score of a regressor, R squared, would be printed as one.
+    """
+    for name, candidate in candidates.items():
+        try:
+            # The mixin alone, without a BaseEstimator, has no tags to ask.
+            found = isinstance(candidate, ClassifierMixin) or is_classifier(candidate)
+        except (AttributeError, TypeError):
+            found = False
+        if not found:
+            called = f"the candidate {name!r}" if name else "the estimator"
+            advice = "create it, with parentheses" if isinstance(candidate, type) else "replace it"
+            raise TypeError(
+                f"{called} is no classifier: {candidate!r}: {advice}, since accuracy is"
+                " defined for classifiers alone (scikit-learn's is_classifier)"
+            )
 
 
 def _folds(
@@ -420,6 +449,7 @@ def _spread(
     *,
     by: str,
 ) -> dict[str, Spread]:
+    _require_classifiers(candidates)
     scaled = [(split.scaled(), seed) for split, seed in runs]
     calls: list[Call] = []
     for model in reversed(list(candidates.values())):
