@@ -175,9 +175,9 @@ def compare(
         scores[name] = Score(
             **{part: inference.proportion(rows) for part, rows in correct.items()},
             cv=_over_folds(once, len(y)),
-            cv_sd=float(once.std()),
+            cv_sd=inference.exact(once.std()),
             cv_in_fold=_over_folds(in_fold, len(y)),
-            cv_in_fold_sd=float(in_fold.std()),
+            cv_in_fold_sd=inference.exact(in_fold.std()),
             n_bytes=n_bytes,
             estimator=make_pipeline(scaler, fitted),
             correct=correct,
@@ -255,9 +255,9 @@ def learning_curve(
     return LearningCurve(
         sizes=tuple(sizes),
         train=means(train),
-        train_sd=tuple(train.std(axis=1).tolist()),
+        train_sd=tuple(map(inference.exact, train.std(axis=1))),
         validation=means(validation),
-        validation_sd=tuple(validation.std(axis=1).tolist()),
+        validation_sd=tuple(map(inference.exact, validation.std(axis=1))),
     )
 
 
@@ -308,7 +308,12 @@ def search(
         calls += _folds(candidate.set_params(**parameters), X, y, cv)
     accuracies = np.reshape(compute(calls), (len(settings), cv, 2))[:, :, 1]
     trials = [
-        Trial(parameters, _over_folds(row, len(y)), float(row.std()), len(y) * (cv - 1) // cv)
+        Trial(
+            parameters,
+            _over_folds(row, len(y)),
+            inference.exact(row.std()),
+            len(y) * (cv - 1) // cv,
+        )
         for parameters, row in zip(settings, accuracies, strict=True)
     ]
     return sorted(trials, key=lambda trial: -trial.mean)
