@@ -1,6 +1,6 @@
 """Fits models and says how well they do: the only module that trains."""
 
-import pickle
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -402,6 +402,29 @@ def n_parameters(estimator: Any) -> int:
     return sum(array.size for array in arrays)
 
 
+def _n_bytes(model: object) -> int:
+    """How many bytes the arrays of a fitted model have, each that a pickle would hold."""
+    counter = _Counter(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+    counter.dump(model)
+    return counter.n_bytes
+
+
+class _Counter(cloudpickle.Pickler):
+    """A pickler that counts arrays.
+
+    Pickle's buffers would not do: they leave out what is not contiguous, which is up to the version
+    of scikit-learn.  In a worker pickle itself does not find a class of the paper's own.
+    """
+
+    n_bytes = 0
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Count an array, and leave the rest to cloudpickle."""
+        if isinstance(obj, np.ndarray) and not obj.dtype.hasobject:
+            self.n_bytes += obj.nbytes
+        return super().reducer_override(obj)
+
+
 def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
     """The accuracy on the test rows of a copy fitted on the others."""
     fitted: Any = clone(estimator)
@@ -517,12 +540,8 @@ def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.b
     for warning in caught:
         if warning not in unfinished:
             warnings.warn(warning.message, stacklevel=2)
-    arrays: list[pickle.PickleBuffer] = []
-    # In a worker pickle does not find a class of the paper's own under its name.
-    cloudpickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
-    n_bytes = sum(memoryview(array).nbytes for array in arrays)
     correct = [fitted.predict(X) == y for X, y in zip(parts[::2], parts[1::2], strict=True)]
-    return fitted, n_bytes, not unfinished, correct
+    return fitted, _n_bytes(fitted), not unfinished, correct
 
 
 def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:

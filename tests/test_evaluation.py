@@ -439,6 +439,29 @@ def test_importances_of_a_feature_that_is_never_used():
     assert (found.n_zero, found.largest, found.mean) == (1, 1.0, 0.5)
 
 
+def test_bytes_are_those_of_all_arrays_whatever_their_order(split):
+    X = np.arange(24.0).reshape(4, 6)
+    for array in (X, X.T, np.asfortranarray(X), X[:, ::2], X[::2].T[::3], np.float32(X)):
+        assert evaluation._n_bytes({"a": [Kept(array)]}) == array.nbytes
+    assert evaluation._n_bytes([X, X]) == X.nbytes
+    assert evaluation._n_bytes(np.array([X, None, "a"], dtype=object)) == X.nbytes
+    # As scikit-learn 1.7 has it: not contiguous, and so in no buffer of pickle's.
+    model: Any = LogisticRegression(max_iter=1000).fit(split.X_train, split.y_train)
+    before = evaluation._n_bytes(model)
+    model.coef_ = np.repeat(model.coef_, 2, axis=1)[:, ::2]
+    assert not model.coef_.flags.forc
+    assert evaluation._n_bytes(model) == before
+    attributes = [value for value in vars(model).values() if isinstance(value, np.ndarray)]
+    assert before == sum(array.nbytes for array in attributes)
+
+
+class Kept:
+    """What holds an array."""
+
+    def __init__(self, array):
+        self.array = array
+
+
 def test_importances_are_those_of_the_features_or_none(split):
     forest = RandomForestClassifier(10, random_state=0)
     found = evaluation.score(forest, split, cv=2).estimator
