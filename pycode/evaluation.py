@@ -437,14 +437,15 @@ def _require_classifiers(candidates: Mapping[str, Any]) -> None:
     Others have no accuracy: the score of a regressor, R squared, would be printed as one.
     """
     for name, candidate in candidates.items():
+        created = not isinstance(candidate, type)  # scikit-learn 1.7 takes a class as well
         try:
             # The mixin alone, without a BaseEstimator, has no tags to ask.
-            found = isinstance(candidate, ClassifierMixin) or is_classifier(candidate)
+            found = isinstance(candidate, ClassifierMixin) or (created and is_classifier(candidate))
         except (AttributeError, TypeError):
             found = False
         if not found:
             called = f"the candidate {name!r}" if name else "the estimator"
-            advice = "create it, with parentheses" if isinstance(candidate, type) else "replace it"
+            advice = "replace it" if created else "create it, with parentheses"
             raise TypeError(
                 f"{called} is no classifier: {candidate!r}: {advice}, since accuracy is"
                 " defined for classifiers alone (scikit-learn's is_classifier)"
