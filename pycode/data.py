@@ -2,12 +2,16 @@
 
 import csv
 import hashlib
+import re
 import socket
+import unicodedata
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.error import URLError
@@ -21,6 +25,17 @@ from sklearn.preprocessing import StandardScaler
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 10  # seconds that OpenML may be silent
+# How programs write that a class is not known; "none" may be a class, of symptoms say.
+MISSING = {"", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "null"}
+MANY = 10  # numbers that classes may be called by and still be classes: more look like a quantity
+# What files begin with that are saved as CSV in name only.
+MAGIC = {
+    b"PK\x03\x04": "a spreadsheet or an archive (.xlsx, .ods, .zip)",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
+    b"\x1f\x8b": "a compressed file (.gz)",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
 class DataError(ValueError):
@@ -29,13 +44,36 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1."""
+    """Rows `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1.
+
+    `X` may be a DataFrame of numbers.  Raises DataError, with what to do, for what is no such
+    data set, or could not be classified honestly.
+    """
 
     X: NDArray[np.float64]
     y: NDArray[np.int64]
     classes: tuple[str, ...]  # what the classes are called, by their number
-    source: str = "the generated data"  # named in errors
+    source: str = "the data set"  # named in errors
     roles: tuple[str, ...] = ()  # of the features, if known: informative, redundant or random
+
+    def __post_init__(self) -> None:
+        """Check all of it, since models would take almost anything."""
+        names = self.classes
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise DataError(
+                f"{self.source}: classes is {names!r}: give the names of the classes, as a tuple"
+                " of strings"
+            )
+        X, y = _checked_rows(self.X, self.y, len(names), self.source)
+        _check_classes(names, len(y), f"{self.source}, classes")
+        _check_counter(X, range(1, X.shape[1] + 1), self.source)
+        if len(self.roles) not in {0, X.shape[1]}:
+            raise DataError(
+                f"{self.source}: {len(self.roles)} roles for {X.shape[1]} features: give one for"
+                " each, or none"
+            )
+        for name, value in (("X", X), ("y", y), ("classes", tuple(names))):
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -83,6 +121,15 @@ class Split:
     y_test: NDArray[np.int64] = field(repr=False)
     classes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Check each part as `Dataset` does."""
+        for part in ("train", "validation", "test"):
+            names = f"X_{part}", f"y_{part}"
+            X, y = (getattr(self, name) for name in names)
+            found = _checked_rows(X, y, len(self.classes), f"the {part} part of the split")
+            for name, value in zip(names, found, strict=True):
+                object.__setattr__(self, name, value)
+
     def scaled(self) -> "Split":
         """The same rows, each feature with mean 0 and variance 1 on the training rows."""
         scaler = StandardScaler().fit(self.X_train)
@@ -119,7 +166,8 @@ def synthetic(
         return_X_y=False,
     )
     classes = tuple(str(number) for number in range(n_classes))
-    return Dataset(made.X, made.y, classes, roles=tuple(map(str, made.feature_info)))
+    roles = tuple(map(str, made.feature_info))
+    return Dataset(made.X, made.y, classes, "the generated data", roles)
 
 
 def digits() -> Dataset:
@@ -137,6 +185,12 @@ def read_table(path: str | Path, *, target: str) -> Dataset:
     Raises DataError, with the file, the line or column, what stands there and what to do.
     """
     header, lines, rows = _read_rows(path)
+    for number, name in enumerate(header, start=1):
+        if re.fullmatch(r"(unnamed:? ?\d*)?", name, re.IGNORECASE):
+            raise DataError(
+                f"{path}, line 1, column {number}: {name!r} is no name: drop the column if it"
+                " numbers the rows (pandas: to_csv(..., index=False)), or name it"
+            )
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"{path}, line 1: more than one column is called {twice[0]!r}: rename it")
@@ -151,13 +205,21 @@ def read_table(path: str | Path, *, target: str) -> Dataset:
     for line, label in zip(lines, labels, strict=True):
         if not label.strip():
             raise DataError(f"{path}, line {line}, column {target!r}: no class: fill it in")
+        if label.strip().casefold() in MISSING:
+            raise DataError(
+                f"{path}, line {line}, column {target!r}: {label!r} stands for a missing value:"
+                " fill in the class, drop the row, or give the class another name"
+            )
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise DataError(
             f"{path}, column {target!r}: every row is of the one class {str(classes[0])!r}:"
             " there is nothing to tell apart, name another target or add rows"
         )
-    return Dataset(_numbers(path, names, lines, rows), y, tuple(map(str, classes)), str(path))
+    _check_classes(classes, len(y), f"{path}, column {target!r}")
+    X = _numbers(path, names, lines, rows)
+    _check_counter(X, names, str(path))
+    return Dataset(X, y, tuple(map(str, classes)), str(path))
 
 
 def openml(name: str, *, version: int = 1) -> Dataset:
@@ -201,6 +263,8 @@ def openml(name: str, *, version: int = 1) -> Dataset:
     with suppress(ValueError):  # unless they are no numbers
         order = np.argsort([float(label) for label in classes], kind="stable")
         classes, y = classes[order], np.argsort(order)[y]
+    _check_classes(classes, len(y), f"{source}, column {targets[0]!r}")
+    _check_counter(X, list(fetched.data), source)
     return Dataset(X, y, tuple(map(str, classes)), source)
 
 
@@ -212,13 +276,16 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
     Raises DataError if a class has fewer than `folds` training rows, since it could not
     be in every fold of a cross-validation, or fewer than two rows to hold out.
     """
-    for name, count in zip(dataset.classes, np.bincount(dataset.y), strict=True):
+    n_classes = len(dataset.classes)
+    for name, count in zip(dataset.classes, _counts(dataset), strict=True):
         held_out = count * test_size
         if count - held_out < folds or held_out < 2:
+            few = f"class {name!r} has only {count} rows, of which {held_out:.0f} are held out"
+            if _are_numbers(dataset.classes) and len(dataset.y) < 5 * n_classes:
+                raise DataError(f"{dataset.source}: {few}, and y {_continuous(n_classes)}")
             raise DataError(
-                f"{dataset.source}: class {name!r} has only {count} rows, of which"
-                f" {held_out:.0f} are held out, too few for {folds} folds and two held-out"
-                " parts: add rows, or merge or drop the class"
+                f"{dataset.source}: {few}, too few for {folds} folds and two held-out parts: add"
+                " rows, or merge or drop the class"
             )
     parts: Any = train_test_split(
         dataset.X, dataset.y, test_size=test_size, stratify=dataset.y, random_state=seed
@@ -239,7 +306,7 @@ def describe(dataset: Dataset, split: Split) -> Summary:
         n_samples=len(dataset.X),
         n_features=dataset.X.shape[1],
         n_classes=len(dataset.classes),
-        class_counts=tuple(np.bincount(dataset.y).tolist()),
+        class_counts=tuple(_counts(dataset).tolist()),
         n_train=len(split.y_train),
         n_validation=len(split.y_validation),
         n_test=len(split.y_test),
@@ -270,7 +337,8 @@ def leakage(dataset: Dataset, split: Split) -> Leakage:
     )
     seen = split.scaled()
     other = replace(split, X_validation=split.X_validation + 1, X_test=split.X_test * 2).scaled()
-    alone = replace(split, X_validation=split.X_validation[:1], X_test=split.X_test[:1]).scaled()
+    firsts = ("X_validation", "X_test", "y_validation", "y_test")
+    alone = replace(split, **{name: getattr(split, name)[:1] for name in firsts}).scaled()
     moved = [
         seen.X_train != other.X_train,
         seen.X_validation[:1] != alone.X_validation,
@@ -293,6 +361,110 @@ def digests(split: Split) -> dict[str, str]:
     return found
 
 
+def _counts(dataset: Dataset) -> NDArray[np.int64]:
+    return np.bincount(dataset.y, minlength=len(dataset.classes))
+
+
+def _checked_rows(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray, NDArray]:
+    """`X` and `y` as arrays; raises DataError for what no model can be fitted to."""
+    X, y = np.asarray(X), np.asarray(y)
+    if X.ndim != 2 or 0 in X.shape:
+        raise DataError(
+            f"{source}: X has the shape {X.shape}: give an array (n_samples, n_features)"
+        )
+    if X.dtype.kind == "O" and all(isinstance(cell, Real) for cell in X.flat):
+        X = X.astype(np.float64)  # a DataFrame with columns of several kinds
+    if X.dtype.kind not in "biuf":
+        cells = ((row, *cell) for row, line in enumerate(X, start=1) for cell in enumerate(line, 1))
+        row, column, cell = next(found for found in cells if not isinstance(found[2], Real))
+        raise DataError(
+            f"{source}: X holds {cell!r} in row {row}, column {column}: encode text as numbers, and"
+            " fill in or drop what is missing"
+        )
+    if X.dtype.kind == "f" and not (finite := np.isfinite(X)).all():
+        row, column = np.argwhere(~finite)[0]
+        raise DataError(
+            f"{source}: X is {X[row, column]} in row {row + 1}, column {column + 1}: correct it,"
+            " or drop the row or the column"
+        )
+    if y.shape != (len(X),):
+        raise DataError(
+            f"{source}: y has the shape {y.shape} beside {len(X)} rows of X: give one class a row"
+        )
+    if y.dtype.kind == "f" and (y % 1 != 0).any():
+        raise DataError(f"{source}: y {_continuous(len(np.unique(y)))}")
+    if y.dtype.kind not in "iu":
+        raise DataError(
+            f"{source}: y holds {y.tolist()[0]!r}, no integer: number the classes,"
+            " names, y = np.unique(labels, return_inverse=True), and give their names as classes"
+        )
+    if y.min() < 0 or y.max() >= n_classes:
+        raise DataError(
+            f"{source}: y goes from {y.min()} to {y.max()}, and the numbers of {n_classes} classes"
+            f" from 0 to {n_classes - 1}: number them so, or name all classes"
+        )
+    return X, y
+
+
+def _check_classes(names: Iterable[str], n_rows: int, where: str) -> None:
+    """Raise DataError for names that do not tell the classes of `n_rows` rows apart."""
+    names = [str(name) for name in names]  # numpy's, too
+    if len(names) < 2:
+        raise DataError(
+            f"{where}: {len(names)} class, with nothing to tell apart: name two or more"
+        )
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.strip().casefold() in MISSING:
+            raise DataError(
+                f"{where}: {name!r} stands for a missing value: fill in the class, drop these"
+                " rows, or give the class another name"
+            )
+        plain = " ".join(unicodedata.normalize("NFC", name).casefold().split())
+        if plain in seen:
+            raise DataError(
+                f"{where}: the classes {seen[plain]!r} and {name!r} differ only in case"
+                " or white space: write them alike, or rename one if they are two"
+            )
+        seen[plain] = name
+    if len(names) > MANY and _are_numbers(names):
+        fractions = any(float(name) % 1 for name in names)
+        if fractions or n_rows < 5 * len(names):
+            raise DataError(f"{where}: {_continuous(len(names))}")
+
+
+def _continuous(n: int) -> str:
+    return (
+        f"looks continuous ({n} distinct numbers): this template compares classifiers, so make"
+        " classes of it or name another target"
+    )
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    with suppress(ValueError):
+        return bool(np.isfinite([float(name) for name in names]).all())
+    return False
+
+
+def _check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
+    """Raise DataError for a feature that numbers the rows, as the index of a table does.
+
+    Where rows are sorted by class such a feature gives the classes away.
+    """
+    if len(X) < 3:
+        return
+    with np.errstate(over="ignore"):
+        first = np.abs(np.diff(X[:3].astype(float), axis=0))
+    # Of these there are few, so all of their rows are looked at.
+    for column in np.flatnonzero((first == 1).all(axis=0)).tolist():
+        steps = np.diff(X[:, column].astype(float))
+        if (steps == steps[0]).all():
+            raise DataError(
+                f"{source}, column {names[column]!r}: it numbers the rows, from"
+                f" {X[0, column]:g} to {X[-1, column]:g}, and is no feature: drop it"
+            )
+
+
 def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.round(X, 6) + 0.0  # no negative zeros
 
@@ -300,6 +472,14 @@ def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
 def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     """The header, and each further row with the line it stands on."""
     try:
+        with (ROOT / path).open("rb") as file:
+            start = file.read(1000)
+        other = next((what for magic, what in MAGIC.items() if start.startswith(magic)), "")
+        if other or b"\0" in start:
+            raise DataError(
+                f"{path}: this is {other or 'UTF-16, or no text'}: open it in the program that"
+                " made it, and save it as CSV in UTF-8"
+            )
         with (ROOT / path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             numbered = [(reader.line_num, row) for row in reader if row]
@@ -316,6 +496,11 @@ def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]
         raise DataError(f"{path}: the file holds no rows of data: a header and rows are needed")
     (_, header), *numbered = numbered
     header = [name.strip() for name in header]
+    if len(header) == 1 and (other := re.search(r"[;\t|]", header[0])):
+        raise DataError(
+            f"{path}, line 1: columns are separated by {other[0]!r}: separate them by commas, and"
+            " write numbers with a decimal point"
+        )
     for line, row in numbered:
         if len(row) != len(header):
             raise DataError(
@@ -334,13 +519,17 @@ def _numbers(
     for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
         for position, cell in enumerate(row):
             try:
-                X[index, position] = float(cell)
+                # Python alone takes 1_000 for a number.
+                X[index, position] = np.nan if "_" in cell else float(cell)
             except ValueError:
                 X[index, position] = np.nan
             if not np.isfinite(X[index, position]):
+                separated = re.fullmatch(r"\s*[+-]?\d+([.,_' \u00a0\u202f]\d+)+\s*", cell)
+                advice = "write it with a decimal point and nothing between thousands"
                 raise DataError(
                     f"{path}, line {line}, column {names[position]!r}: {cell!r} is no finite"
-                    " number: correct it, or drop the row or the column"
+                    f" number: {advice if separated else 'correct it'}, or drop the row or the"
+                    " column"
                 )
     return X
 

@@ -1,6 +1,6 @@
 """Fits models and says how well they do: the only module that trains."""
 
-import pickle
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ import cloudpickle
 import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -23,7 +23,7 @@ from sklearn.model_selection import (
     RepeatedStratifiedKFold,
     StratifiedKFold,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pycode import data, inference
@@ -52,7 +52,7 @@ class Score:
     cv_in_fold: Estimate
     cv_in_fold_sd: float
     n_bytes: int  # of the fitted model's arrays: a measure of complexity that all models have
-    estimator: Any = field(repr=False)  # fitted on the scaled training rows
+    estimator: Any = field(repr=False)  # a Pipeline, fitted: the scaler and the model
     correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
     by: ClassVar[str] = "evaluation.score"
     unit: ClassVar[str] = "share of rows"
@@ -143,7 +143,7 @@ class Spread:
 
 
 def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
-    """The accuracies of a copy of `estimator` that is fitted on the scaled training rows."""
+    """The accuracies of a copy of `estimator` that is fitted on the training rows, scaled."""
     return compare({"": estimator}, split, cv=cv)[""]
 
 
@@ -154,7 +154,8 @@ def compare(
 
     Warns of a model whose fit has not converged.
     """
-    scaled = split.scaled()
+    _require_classifiers(candidates)
+    scaled, scaler = split.scaled(), StandardScaler().fit(split.X_train)
     X, y = scaled.X_train, scaled.y_train
     calls: list[Call] = []
     # The simplest come first among candidates and last here: short work fills gaps.
@@ -174,11 +175,11 @@ def compare(
         scores[name] = Score(
             **{part: inference.proportion(rows) for part, rows in correct.items()},
             cv=_over_folds(once, len(y)),
-            cv_sd=float(once.std()),
+            cv_sd=inference.exact(once.std()),
             cv_in_fold=_over_folds(in_fold, len(y)),
-            cv_in_fold_sd=float(in_fold.std()),
+            cv_in_fold_sd=inference.exact(in_fold.std()),
             n_bytes=n_bytes,
-            estimator=fitted,
+            estimator=make_pipeline(scaler, fitted),
             correct=correct,
         )
     return {name: scores[name] for name in candidates}
@@ -210,6 +211,7 @@ def cross_validate(
     seed: int = 42,
 ) -> dict[str, Folds]:
     """Each candidate's accuracies on the same `cv` times `repeats` folds of the training rows."""
+    _require_classifiers(candidates)
     X, y = split.X_train, split.y_train
     folds = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed)
     splits = list(folds.split(X, y))
@@ -237,6 +239,7 @@ def learning_curve(
     estimator: BaseEstimator, split: Split, *, cv: int = 5, n_sizes: int = 10
 ) -> LearningCurve:
     """The accuracies with more and more rows: `n_sizes` even shares of the training folds."""
+    _require_classifiers({"": estimator})
     scaled = split.scaled()
     X, y = scaled.X_train, scaled.y_train
     first, _ = next(StratifiedKFold(cv).split(X, y))
@@ -252,14 +255,15 @@ def learning_curve(
     return LearningCurve(
         sizes=tuple(sizes),
         train=means(train),
-        train_sd=tuple(train.std(axis=1).tolist()),
+        train_sd=tuple(map(inference.exact, train.std(axis=1))),
         validation=means(validation),
-        validation_sd=tuple(validation.std(axis=1).tolist()),
+        validation_sd=tuple(map(inference.exact, validation.std(axis=1))),
     )
 
 
 def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) -> list[Variant]:
     """`estimator` with each setting of one or more grids, in their order (see ParameterGrid)."""
+    _require_classifiers({"": estimator})
     scaled = split.scaled()
     settings: list[dict[str, Any]] = list(ParameterGrid(cast(Any, grid)))
     calls: list[Call] = []
@@ -294,6 +298,7 @@ def search(
 
     Uses the first `rows` of the scaled training rows.  Equals keep the grid's order.
     """
+    _require_classifiers({"": estimator})
     scaled = split.scaled()
     X, y = scaled.X_train[:rows], scaled.y_train[:rows]
     settings = list(ParameterGrid(dict(grid)))
@@ -303,7 +308,12 @@ def search(
         calls += _folds(candidate.set_params(**parameters), X, y, cv)
     accuracies = np.reshape(compute(calls), (len(settings), cv, 2))[:, :, 1]
     trials = [
-        Trial(parameters, _over_folds(row, len(y)), float(row.std()), len(y) * (cv - 1) // cv)
+        Trial(
+            parameters,
+            _over_folds(row, len(y)),
+            inference.exact(row.std()),
+            len(y) * (cv - 1) // cv,
+        )
         for parameters, row in zip(settings, accuracies, strict=True)
     ]
     return sorted(trials, key=lambda trial: -trial.mean)
@@ -317,6 +327,7 @@ def tune(
     Both see all training rows, scaled in each fold.  Halving starts with few rows and keeps the
     better third of the settings for thrice as many, until it has all (HalvingGridSearchCV).
     """
+    _require_classifiers({"": estimator})
     X, y, settings = split.X_train, split.y_train, list(ParameterGrid(dict(grid)))
     calls: list[Call] = [delayed(_halve)(estimator, grid, X, y, cv, seed)]
     for parameters in settings:
@@ -369,6 +380,7 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
     A candidate without any gets them by Platt's sigmoids, fitted to its decisions on folds of
     the training rows, scaled anew in each (CalibratedClassifierCV).
     """
+    _require_classifiers(candidates)
     scaled, once = split.scaled(), cast(Any, False)
     calls: list[Call] = []
     for model in candidates.values():
@@ -383,15 +395,61 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
 
 
 def n_parameters(estimator: Any) -> int:
-    """How many weights and biases a fitted network has; 0 for another model."""
+    """How many weights and biases a fitted network has, in a pipeline too; 0 for another model."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
     arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
     return sum(array.size for array in arrays)
+
+
+def _n_bytes(model: object) -> int:
+    """How many bytes the arrays of a fitted model have, each that a pickle would hold."""
+    counter = _Counter(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+    counter.dump(model)
+    return counter.n_bytes
+
+
+class _Counter(cloudpickle.Pickler):
+    """A pickler that counts arrays.
+
+    Pickle's buffers would not do: they leave out what is not contiguous, which is up to the version
+    of scikit-learn.  In a worker pickle itself does not find a class of the paper's own.
+    """
+
+    n_bytes = 0
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Count an array, and leave the rest to cloudpickle."""
+        if isinstance(obj, np.ndarray) and not obj.dtype.hasobject:
+            self.n_bytes += obj.nbytes
+        return super().reducer_override(obj)
 
 
 def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
     """The accuracy on the test rows of a copy fitted on the others."""
     fitted: Any = clone(estimator)
     return fitted.fit(X, y).score(X_test, y_test)
+
+
+def _require_classifiers(candidates: Mapping[str, Any]) -> None:
+    """Raise TypeError for the first candidate that is no classifier.
+
+    Others have no accuracy: the score of a regressor, R squared, would be printed as one.
+    """
+    for name, candidate in candidates.items():
+        created = not isinstance(candidate, type)  # scikit-learn 1.7 takes a class as well
+        try:
+            # The mixin alone, without a BaseEstimator, has no tags to ask.
+            found = isinstance(candidate, ClassifierMixin) or (created and is_classifier(candidate))
+        except (AttributeError, TypeError):
+            found = False
+        if not found:
+            called = f"the candidate {name!r}" if name else "the estimator"
+            advice = "replace it" if created else "create it, with parentheses"
+            raise TypeError(
+                f"{called} is no classifier: {candidate!r}: {advice}, since accuracy is"
+                " defined for classifiers alone (scikit-learn's is_classifier)"
+            )
 
 
 def _folds(
@@ -420,6 +478,7 @@ def _spread(
     *,
     by: str,
 ) -> dict[str, Spread]:
+    _require_classifiers(candidates)
     scaled = [(split.scaled(), seed) for split, seed in runs]
     calls: list[Call] = []
     for model in reversed(list(candidates.values())):
@@ -482,12 +541,8 @@ def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.b
     for warning in caught:
         if warning not in unfinished:
             warnings.warn(warning.message, stacklevel=2)
-    arrays: list[pickle.PickleBuffer] = []
-    # In a worker pickle does not find a class of the paper's own under its name.
-    cloudpickle.dumps(fitted, protocol=5, buffer_callback=arrays.append)
-    n_bytes = sum(memoryview(array).nbytes for array in arrays)
     correct = [fitted.predict(X) == y for X, y in zip(parts[::2], parts[1::2], strict=True)]
-    return fitted, n_bytes, not unfinished, correct
+    return fitted, _n_bytes(fitted), not unfinished, correct
 
 
 def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:

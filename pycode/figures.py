@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -44,6 +47,8 @@ TEXT = (
     "xtick.labelsize",
     "ytick.labelsize",
 )
+# Where a letter comes from that the paper's font lacks: fonts that matplotlib brings along.
+FALLBACK = ("STIXGeneral", "DejaVu Sans")
 FEWEST = 5  # rows of a bin that the reliability diagram shows
 
 P = ParamSpec("P")
@@ -51,29 +56,84 @@ Scores = Mapping[str, Score]
 Drawn = tuple["Figure", str]
 
 
-def figure(draw: Callable[P, Drawn | str]) -> Callable[P, str]:
+_drawn: dict[str, tuple[str, bytes]] = {}  # each file: where this run drew it first, and what
+_unprinted: dict[str, str] = {}  # each figure that was not printed yet, and where it was drawn
+
+
+class Included(str):
+    """What LaTeX is to get of a figure, and takes note of being printed."""
+
+    name = ""
+
+    def __str__(self) -> str:
+        _unprinted.pop(self.name, None)
+        return super().__str__()
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __add__(self, other: str) -> str:
+        return str(self) + other
+
+    def __radd__(self, other: str) -> str:
+        return other + str(self)
+
+
+def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
     r"""Makes `draw` return the `\includegraphics` of what it draws, in figures/NAME.pdf.
 
     `draw` returns the figure and its description for those who cannot see it, or, if there is
     nothing to draw, the sentence that says so.  It draws in the paper's style, and only if its
-    arguments, the style or the code have changed.
+    arguments, the style or the code have changed.  NAME is that of `draw`, or the keyword `name`
+    of a call: ValueError is raised if this run has drawn another figure under it.
     """
 
     @wraps(draw)
-    def include(*args: P.args, **kwargs: P.kwargs) -> str:
+    def include(*args: Any, name: str = draw.__name__, **kwargs: Any) -> str:
+        if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+            raise ValueError(f"name={name!r} names no file: use letters, digits, _ and -")
         also = (STYLE.read_text(encoding="utf-8"), version("matplotlib"), version("seaborn"))
         [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
         if not pdf:
-            return alt
-        path = ROOT / "figures" / f"{draw.__name__}.pdf"
+            return _included(alt, name)
+        first, other = _drawn.setdefault(name, (_place(), pdf))
+        if other != pdf:
+            raise ValueError(
+                f"figures/{name}.pdf holds another figure already, drawn{first}: give this one a"
+                f' name of its own, {draw.__name__}(..., name="...")'
+            )
+        path = ROOT / "figures" / f"{name}.pdf"
         path.parent.mkdir(exist_ok=True)
         new = path.with_name(f".{path.name}.{os.getpid()}")  # whole or not at all
         new.write_bytes(pdf)
         new.replace(path)
         # Some classes load xkeyval, which without the last comma takes commas for its own.
-        return rf"\includegraphics[alt={{{tex.text(alt)}}},]{{figures/{path.name}}}"
+        command = rf"\includegraphics[alt={{{tex.text(alt)}}},]{{figures/{path.name}}}"
+        return _included(command, name)
 
     return include
+
+
+def unprinted() -> list[str]:
+    """A line for each figure of this run that LaTeX never got, with its place."""
+    return [
+        f"the figure {name!r} is drawn{place} but not printed, so the paper lacks it: print what"
+        r" the call returns, print(...) or \py{...}"
+        for name, place in _unprinted.items()
+    ]
+
+
+def _included(text: str, name: str) -> Included:
+    included = Included(text)
+    included.name = name
+    _unprinted[name] = _place()
+    return included
+
+
+def _place() -> str:
+    """Where PythonTeX's present block begins, to put behind a verb; nothing elsewhere."""
+    pytex = getattr(sys.modules["__main__"], "pytex", None)
+    return f" in the block on line {pytex.line} of paper.tex" if pytex else ""
 
 
 def _pdf(
@@ -81,7 +141,7 @@ def _pdf(
 ) -> tuple[bytes, str]:
     import matplotlib.pyplot as plt
 
-    with _style(font):
+    with _style(font), _no_missing_glyphs():
         drawn = draw(*args, **kwargs)
         if isinstance(drawn, str):
             return b"", drawn
@@ -94,6 +154,30 @@ def _pdf(
 
 
 @contextmanager
+def _no_missing_glyphs() -> Iterator[None]:
+    """Raise ValueError for a character that no font has, where matplotlib warns and sets a box."""
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", r"Glyph \d+", UserWarning)
+        try:
+            yield
+        except UserWarning as warning:
+            if not (found := re.match(r"Glyph (\d+)", str(warning))):
+                raise
+            character = chr(int(found[1]))
+            figures = [plt.figure(number) for number in plt.get_fignums()]
+            texts = [text.get_text() for fig in figures for text in fig.findobj(Text)]
+            plt.close("all")
+            where = next((f" in {text!r}" for text in texts if character in text), "")
+            raise ValueError(
+                f"no font of the figures has {character!r} (U+{ord(character):04X}){where}: write"
+                " it in other letters, or add a font that has it to FALLBACK in pycode/figures.py"
+            ) from None
+
+
+@contextmanager
 def _style(font: bytes) -> Iterator[None]:
     """The paper's style, for drawing and, since matplotlib reads it there again, for saving."""
     import matplotlib
@@ -101,9 +185,8 @@ def _style(font: bytes) -> Iterator[None]:
     matplotlib.use("Agg")  # no window, whoever runs this
     import matplotlib.pyplot as plt
 
-    # Without TeX's font STIX has to do, which comes with matplotlib.
-    family = fonts.load(font) if font else "STIXGeneral"
-    with plt.style.context([STYLE, {"font.serif": family}]):
+    families = [*([fonts.load(font)] if font else []), *FALLBACK]
+    with plt.style.context([STYLE, {"font.family": families}]):
         yield
 
 

@@ -75,6 +75,11 @@ class Calibration:
     by: ClassVar[str] = "inference.calibration"
 
 
+def exact(value: float, scale: float = 1.0) -> float:
+    """The value, or 0.0 if only the rounding of terms as large as `scale` tells it from zero."""
+    return 0.0 if abs(value) < 1e-12 * scale else float(value)
+
+
 def proportion(successes: ArrayLike) -> Estimate:
     """The share of true values among booleans, with Wilson's score interval (Wilson 1927).
 
@@ -91,8 +96,9 @@ def proportion(successes: ArrayLike) -> Estimate:
 def mean(values: ArrayLike) -> Estimate:
     """The mean of independent values, with Student's interval."""
     values = np.asarray(values, dtype=float)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values)
-    return Estimate(values.mean(), values.mean() - half, values.mean() + half, values.size)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values))
+    average = _average(values)
+    return Estimate(average, average - half, average + half, values.size)
 
 
 def deviation(values: Sequence[float]) -> Estimate:
@@ -175,8 +181,9 @@ def corrected_mean(values: ArrayLike, *, n_train: int, n_test: int) -> Estimate:
     """
     values = np.asarray(values, dtype=float)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1)
-    half *= _corrected_error(values, n_train, n_test)
-    return Estimate(values.mean(), values.mean() - half, values.mean() + half, values.size)
+    half = float(half * _corrected_error(values, n_train, n_test))
+    average = _average(values)
+    return Estimate(average, average - half, average + half, values.size)
 
 
 def corrected_t_test(
@@ -235,9 +242,9 @@ def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
     counts = np.bincount(bins, minlength=N_BINS)
     with np.errstate(invalid="ignore"):  # empty bins
         means, shares = (np.bincount(bins, v, N_BINS) / counts for v in (confidence, right))
-    ece = float(np.nansum(counts * np.abs(means - shares)) / len(y))
+    ece = exact(np.nansum(counts * np.abs(means - shares)) / len(y))
     losses = -np.log(np.maximum(true, np.finfo(float).eps))
-    over = float(confidence.mean() - right.mean())
+    over = exact(confidence.mean() - right.mean())
     return Calibration(mean(losses), mean(squares), ece, over, means, shares, counts)
 
 
@@ -247,6 +254,10 @@ def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
     if first.shape != second.shape or not first.size:
         raise ValueError(f"{first.size} and {second.size} rows are no pairs")
     return int((first & ~second).sum()), int((second & ~first).sum()), first.size
+
+
+def _average(values: NDArray[np.float64]) -> float:
+    return exact(values.mean(), np.abs(values).max())
 
 
 def _corrected_error(values: NDArray[np.float64], n_train: int, n_test: int) -> float:

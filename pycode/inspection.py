@@ -11,6 +11,8 @@ from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
 from scipy.stats import hypergeom, rankdata
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pycode import inference
 from pycode.cache import compute
@@ -58,22 +60,20 @@ class Importances:
 
 def confusion(estimator: Any, split: Split) -> NDArray[np.int64]:
     """Counts of test rows (n_classes, n_classes), true class down and named class across."""
-    scaled = split.scaled()
     labels = np.arange(len(split.classes))
-    return confusion_matrix(scaled.y_test, estimator.predict(scaled.X_test), labels=labels)
+    return confusion_matrix(split.y_test, estimator.predict(split.X_test), labels=labels)
 
 
 def mistakes(estimator: Any, split: Split) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """The positions of the test rows that a fitted model misclassifies, and what it says."""
-    predicted = estimator.predict(split.scaled().X_test)
+    predicted = estimator.predict(split.X_test)
     wrong = np.flatnonzero(predicted != split.y_test)
     return wrong, predicted[wrong]
 
 
 def by_class(estimator: Any, split: Split) -> dict[str, ClassScore]:
     """How well a fitted model finds each class among the test rows, by the class's name."""
-    scaled = split.scaled()
-    y, predicted = scaled.y_test, estimator.predict(scaled.X_test)
+    y, predicted = split.y_test, estimator.predict(split.X_test)
     labels = np.arange(len(split.classes))
     none: Any = 0
     columns: Any = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=none)
@@ -96,17 +96,22 @@ def macro(scores: Mapping[str, ClassScore]) -> ClassScore:
 
 
 def confidence(estimator: Any, split: Split) -> Confidence:
-    """How sure a model fitted on the scaled training rows is of each test row."""
-    scaled = split.scaled()
-    values = estimator.predict_proba(scaled.X_test).max(axis=1)
-    correct = estimator.predict(scaled.X_test) == scaled.y_test
+    """How sure a model fitted on the training rows is of each test row."""
+    values = estimator.predict_proba(split.X_test).max(axis=1)
+    correct = estimator.predict(split.X_test) == split.y_test
     means = (float(v.mean()) if len(v) else np.nan for v in (values[correct], values[~correct]))
     return Confidence(values, correct, float(values.mean()), *means)
 
 
 def importances(forest: Any) -> Importances:
-    """The impurity importances of a fitted forest's features."""
-    shares = forest.feature_importances_
+    """The impurity importances of a fitted forest's features.
+
+    Raises TypeError for a model that has none of the features as they stand in the data.
+    """
+    model = forest[-1] if isinstance(forest, Pipeline) else forest  # behind the scaler
+    shares = getattr(model, "feature_importances_", None)
+    if shares is None or (isinstance(forest, Pipeline) and not _scales_alone(forest)):
+        raise TypeError(f"{forest!r} has no importances of the features: give a fitted forest")
     return Importances(shares, float(shares.max()), float(shares.mean()), int((shares == 0).sum()))
 
 
@@ -139,8 +144,7 @@ def permuted(
     Arrays are (n_features,), means over `repeats`.  A group is permuted as a whole: a feature
     permuted alone may cost nothing only because others tell the same.
     """
-    scaled = split.scaled()
-    X, y = scaled.X_validation, scaled.y_validation
+    X, y = split.X_validation, split.y_validation
     calls = [
         delayed(_permute)(estimator, X, y, groups, seed + n)
         for estimator in estimators.values()
@@ -170,6 +174,10 @@ def precision_by_chance(k: int, roles: Sequence[str], wanted: Sequence[str]) -> 
     n_wanted = int(np.isin(roles, wanted).sum())
     low, high = hypergeom.interval(inference.CONFIDENCE, len(roles), n_wanted, k)
     return Estimate(n_wanted / len(roles), low / k, high / k)
+
+
+def _scales_alone(pipeline: Pipeline) -> bool:
+    return all(isinstance(step, StandardScaler) for step in pipeline[:-1])
 
 
 def _permute(

@@ -477,7 +477,7 @@ def study(
     models = dict(others) | networks
     scores = evaluation.compare(models, split)
     network, scaled = networks["residual"], split.scaled()
-    fitted = scores["residual"].estimator
+    fitted = scores["residual"].estimator[-1]  # behind the scaler
     other = _with(network, random_state=seed + 1)
     (again,) = compute([delayed(_fit)(other, scaled.X_train, scaled.y_train)])
     maps = {

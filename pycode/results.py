@@ -16,7 +16,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from math import isfinite
@@ -60,7 +60,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         raise RuntimeError(f"results.tex is that of paper.tex: {job}.tex needs a folder of its own")
     if "PYCODE_BUILD" not in os.environ:
         _wait_for_latexmk()
-    _folder, _seed = os.getcwd(), seed
+    _folder, _seed = os.getcwd(), None if seed is None else int(seed)  # numpy's, too
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
     if code := _before_begin():
@@ -68,7 +68,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
             f"{code!r} stands before results.begin(pytex), where only imports and constants may:"
             " move it"
         )
-    chance.reseed(seed or 0)
+    chance.reseed(_seed or 0)
     _note_surroundings()
 
     def failed(
@@ -196,7 +196,8 @@ def _add(
         raise ValueError(f"{key!r} is no key that LaTeX can read: use letters, digits and _.+-")
     bounds, n = [], None
     if isinstance(value, Estimate):
-        bounds, n = [bound for bound in (value.low, value.high) if isfinite(bound)], value.n
+        bounds = [float(bound) for bound in (value.low, value.high) if isfinite(bound)]
+        n = None if value.n is None else int(value.n)
     if isinstance(value, str):
         printed, unit = [str(tex.text(value))], "text"
     elif isinstance(value, Integral):
@@ -213,13 +214,18 @@ def _add(
         "interval": bounds or None,
         "n": n,
         "unit": unit,
-        "seed": _seed if seed is None else seed,
+        "seed": _seed if seed is None else _plain_seed(seed),
     }
     if _values.setdefault(key, entry) != entry:
         raise ValueError(
             f"{key} is recorded twice, as {_values[key]['value']} and as {value}: rename one"
         )
     _printed[key] = printed
+
+
+def _plain_seed(seed: int | Iterable[int]) -> int | list[int]:
+    """A seed, or several, without numpy's integers, which JSON does not know."""
+    return list(map(int, seed)) if isinstance(seed, Iterable) else int(seed)
 
 
 def _false_claims() -> str:

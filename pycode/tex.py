@@ -1,6 +1,7 @@
 """Python values as LaTeX: formats numbers, text and tables, and knows no data."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import TypeGuard, cast
@@ -22,6 +23,7 @@ _SPECIAL = {
     **{char: "\\" + char for char in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    '"': '"{}',  # in German, say, babel makes "a an umlaut: an empty argument stops it
 }
 _TRANSLATION = str.maketrans(_SPECIAL)
 
@@ -47,12 +49,12 @@ def code(value: object) -> TeX:
 def decimal(value: float, digits: int = 4) -> str:
     """The number as plain digits: integers whole, others with `digits` decimals.
 
-    Rounds the stored binary value to the nearest, ties to even, and never prints
-    a negative zero.  Raises ValueError for NaN and infinities, TypeError for
-    anything that is not a number.
+    Rounds the stored binary value to the nearest, ties to even.  What would be rounded to
+    zero and is not has two significant digits instead, so that only a zero is printed as one.
+    Raises ValueError for NaN and infinities, TypeError for anything that is not a number.
 
-    >>> decimal(0.93), decimal(-0.00001), decimal(1200)
-    ('0.9300', '0.0000', '1200')
+    >>> decimal(0.93), decimal(0.0), decimal(-0.000023), decimal(1200)
+    ('0.9300', '0.0000', '-2.3e-5', '1200')
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"a number is needed here, not {value!r}")
@@ -60,7 +62,10 @@ def decimal(value: float, digits: int = 4) -> str:
         return str(int(value))
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a result that can be printed")
-    return f"{float(value):z.{digits}f}"
+    shown = f"{float(value):z.{digits}f}"
+    if value and not float(shown):
+        shown = re.sub(r"e-0*", "e-", f"{float(value):.2g}")
+    return shown
 
 
 def num(value: float, digits: int = 4) -> TeX:
@@ -82,7 +87,10 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     """
     if sd < 0:
         raise ValueError(f"a standard deviation cannot be negative, as {sd} is")
-    shown = TeX(rf"\num{{{decimal(mean, digits)} +- {decimal(sd, digits)}}}")
+    numbers = [decimal(number, digits) for number in (mean, sd)]
+    shown = TeX(rf"\num{{{' +- '.join(numbers)}}}")
+    if "e" in "".join(numbers):  # siunitx knows one exponent, behind both
+        shown = TeX(r" $\pm$ ".join(rf"\num{{{number}}}" for number in numbers))
     return TeX(f"{shown} {bounds(mean, digits)}") if _has_bounds(mean) else shown
 
 
@@ -138,7 +146,8 @@ def series(items: Iterable[object]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4) -> str:
     """A whole booktabs `tabular` with a line for each row.
 
-    Strings are set as text, numbers in siunitx columns aligned at the decimal marker,
+    Headings and strings are set as text, unless they are TeX or, in a heading, between two
+    dollar signs; numbers are set in siunitx columns aligned at the decimal marker,
     estimates with their intervals and pairs as mean and standard deviation, with the interval
     of the mean if it has one; the first row decides which of these a column is.
     Raises ValueError for no rows and for rows of another length than the header.
@@ -153,7 +162,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4
     lines = [
         r"\begin{tabular}{@{}" + "".join(_column(cells, digits) for cells in columns) + "@{}}",
         r"\toprule",
-        _line("{" + heading + "}" for heading in header),
+        _line(f"{{{_heading(heading)}}}" for heading in header),
         r"\midrule",
         *(_line(_cell(cell, digits) for cell in row) for row in rows),
         r"\bottomrule",
@@ -164,6 +173,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4
 
 def _has_bounds(value: float) -> TypeGuard[Estimate]:
     return isinstance(value, Estimate) and not math.isnan(value.low)
+
+
+def _heading(heading: str) -> str:
+    """A heading with its text escaped, and its mathematics as it is."""
+    if isinstance(heading, TeX):
+        return heading
+    parts = re.split(r"(\$[^$]+\$)", heading)
+    return "".join(part if n % 2 else text(part) for n, part in enumerate(parts))
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -192,7 +209,10 @@ def _column(cells: Sequence[Cell], digits: int) -> str:
         return "r"
     shown = [_cell(cell, digits) for cell in cells if not math.isinf(cast(float, cell))]
     sign = "-" if any(number.startswith("-") for number in shown) else ""
-    parts = [number.lstrip("-").partition(".") for number in shown]
-    whole = max((len(before) for before, _, _ in parts), default=1)
-    decimals = max((len(after) for _, _, after in parts), default=0)
-    return f"S[table-format={sign}{whole}.{decimals}]"
+    parts = [number.lstrip("-").partition("e-") for number in shown]
+    numbers = [number.partition(".") for number, _, _ in parts]
+    whole = max((len(before) for before, _, _ in numbers), default=1)
+    decimals = max((len(after) for _, _, after in numbers), default=0)
+    exponent = max((len(power) for _, _, power in parts), default=0)
+    scale = f"e-{exponent}" if exponent else ""
+    return f"S[table-format={sign}{whole}.{decimals}{scale}]"

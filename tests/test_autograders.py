@@ -31,6 +31,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("submission")
 for option in ("login", "out", "gradescope", "classroom50"):
     parser.add_argument(f"--{option}")
+parser.add_argument("--allow-holes", action="store_true")
 known = parser.parse_args()
 submission = pathlib.Path(known.submission)
 broken = submission / "break"
@@ -47,6 +48,7 @@ if known.out:
     out = pathlib.Path(known.out)
     out.mkdir(parents=True)
     (out / f"{known.login}.pdf").write_text("%PDF of " + known.login)
+print("allowed" if known.allow_holes else "contained")
 print("graded", submission.name, "of", known.login, "in", os.getcwd())
 sys.exit(how == "exit")
 """
@@ -221,7 +223,8 @@ def test_gradescope_grades_for_the_first_user(gradescope: Path) -> None:
     made = json.loads(results.read_text(encoding="utf-8"))
     validator("gradescope").validate(made)
     assert (made["score"], len(made["tests"])) == (3, 2)
-    assert done.stdout == f"graded submission of ada.l in {gradescope / 'source/course'}\n"
+    told = f"allowed\ngraded submission of ada.l in {gradescope / 'source/course'}\n"
+    assert done.stdout == told
 
 
 @pytest.mark.parametrize("how", ["exit", "half"])
@@ -346,6 +349,7 @@ def test_classroom50_grades_a_checkout(classroom: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     validator("classroom50").validate(result)
     assert (result["owner"], result["score"], result["max-score"]) == ("ada", 3, 5)
+    assert "allowed\n" in done.stdout
     assert (checkout / "paper.pdf").read_bytes() == b"%PDF of ada"
     assert (checkout / "release-body.md").read_text(encoding="utf-8").splitlines() == [
         "# 3 of 5 points",
@@ -387,6 +391,7 @@ def test_a_source_of_ones_own_is_used_as_root(
     if os.geteuid() == 0:
         assert done.returncode == 0, done.stdout
         assert f"in {source}\n" in done.stdout
+        assert "contained\n" in done.stdout  # the solution is there
         assert not (checkout / "called").exists()  # nothing is installed
         assert result["score"] == 3
     else:

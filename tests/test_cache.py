@@ -504,7 +504,7 @@ def test_what_belongs_to_the_paper(tmp_path):
 
 
 def test_fingerprint_tells_apart_what_is_swapped():
-    one, two = Dataset(np.zeros((1, 1)), np.zeros(1, int), ("a",)), LogisticRegression()
+    one, two = Dataset(np.zeros((1, 1)), np.zeros(1, int), ("a", "b")), LogisticRegression()
     assert source.fingerprint({"x": one, "y": two}) != source.fingerprint({"x": two, "y": one})
     assert source.fingerprint([above, deep, above]) != source.fingerprint([above, deep, deep])
 

@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pycode import data
+from pycode import data, evaluation
 
-GOOD = "a,b,kind\n" + "".join(f"{n},{n % 7},{'odd' if n % 2 else 'even'}\n" for n in range(40))
+GOOD = "a,b,kind\n" + "".join(f"{n / 2},{n % 7},{'odd' if n % 2 else 'even'}\n" for n in range(40))
 
 
 def table(folder: Path, contents: str | bytes) -> Path:
@@ -79,7 +82,7 @@ def test_table_with_text_labels(tmp_path: Path):
     rows = data.read_table(table(tmp_path, "\ufeff" + GOOD), target="kind")
     assert rows.classes == ("even", "odd")
     assert rows.X.shape == (40, 2)
-    assert rows.X[3].tolist() == [3, 3]
+    assert rows.X[3].tolist() == [1.5, 3]
     assert rows.classes[rows.y[3]] == "odd"
 
 
@@ -91,6 +94,7 @@ def test_table_with_text_labels(tmp_path: Path):
         lambda rows: (
             len({label.strip() for _, label in rows}) > 1
             and all(label.strip() for _, label in rows)
+            and (np.abs(np.diff([x for x, _ in rows])) != 1).any()  # no numbers of the rows
         )
     )
 )
@@ -108,7 +112,7 @@ BAD = {
     "empty cell": ("a,b,kind\n1,2,x\n\n3,,y\n", ["line 4", "'b'", "''"]),
     "no class": ("a,b,kind\n1,2,x\n3,4, \n", ["line 3", "'kind'", "no class"]),
     "no target": ("a,b\n1,2\n3,4\n", ["line 1", "'kind'", "a, b"]),
-    "semicolons": ("a;b;kind\n1;2;x\n3;4;y\n", ["line 1", "'kind'", "commas"]),
+    "semicolons": ("a;b;kind\n1;2;x\n3;4;y\n", ["line 1", "';'", "commas"]),
     "single class": ("a,b,kind\n1,2,x\n3,4,x\n", ["'kind'", "one class 'x'"]),
     "empty file": ("", ["no rows"]),
     "header alone": ("a,b,kind\n", ["no rows"]),
@@ -117,7 +121,36 @@ BAD = {
     "short row": ("a,b,kind\n1,2,x\n3,y\n", ["line 3", "2 cells", "3 headings"]),
     "only the target": ("kind\nx\ny\n", ["no column besides the target"]),
     "Latin-1": ("a,b,kind\n1,2,é\n3,4,x\n".encode("latin-1"), ["byte 14", "0xe9", "UTF-8"]),
-    "UTF-16": (GOOD.encode("utf-16"), ["UTF-8"]),
+    "UTF-16": (GOOD.encode("utf-16"), ["UTF-16", "UTF-8"]),
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), ["UTF-16", "UTF-8"]),
+    "a spreadsheet": (b"PK\x03\x04\x14\x00\x06\x00" + bytes(9), ["spreadsheet", "CSV"]),
+    "an old spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\xb1", ["spreadsheet", "CSV"]),
+    "compressed": (b"\x1f\x8b\x08\x00", ["compressed", "CSV"]),
+    "tabs": ("a\tb\tkind\n1\t2\tx\n", ["line 1", r"'\t'", "commas"]),
+    "semicolons and decimal commas": ("a;kind\n1,5;x\n2,5;y\n", ["line 1", "';'", "point"]),
+    "pandas' index": (",a,kind\n0,2,x\n1,5,x\n2,3,y\n", ["line 1", "column 1", "index=False"]),
+    "read and written twice": ("Unnamed: 0,a,kind\n4,2,x\n7,5,y\n", ["column 1", "index=False"]),
+    "no name at the end": ("a,kind,\n2,x,1\n5,y,1\n", ["line 1", "column 3", "name it"]),
+    "rows counted from 0": ("id,a,kind\n0,2,x\n1,5,x\n2,3,y\n", ["'id'", "from 0 to 2", "drop"]),
+    "rows counted from 1": ("a,id,kind\n2,1,x\n5,2,x\n3,3,y\n", ["'id'", "from 1 to 3", "drop"]),
+    "rows counted down": ("a,id,kind\n2,9,x\n5,8,x\n3,7,y\n", ["'id'", "from 9 to 7", "drop"]),
+    "white space in a class": ("a,kind\n1,red\n3,red \n4,b\n", ["'kind'", "'red '", "alike"]),
+    "case of a class": ("a,kind\n1,Red\n3,red\n4,b\n", ["'kind'", "'Red' and 'red'", "alike"]),
+    "accent of a class": ("a,kind\n1,\u00e9\n3,e\u0301\n", ["'kind'", "differ only", "alike"]),
+    "class NA": ("a,kind\n1,x\n3,NA\n4,y\n", ["line 3", "'kind'", "'NA'", "missing"]),
+    "class nan": ("a,kind\n1,x\n3,nan\n4,y\n", ["line 3", "'nan'", "missing"]),
+    "class ?": ("a,kind\n1,x\n3,?\n4,y\n", ["line 3", "'?'", "missing"]),
+    "underscore": ("a,kind\n1_000,x\n3,y\n", ["line 2", "'a'", "'1_000'", "thousands"]),
+    "comma for a point": ('a,kind\n"1.000,5",x\n3,y\n', ["line 2", "'a'", "decimal point"]),
+    "apostrophe": ("a,kind\n1'000,x\n3,y\n", ["line 2", '"1\'000"', "decimal point"]),
+    "fractions to predict": (
+        "a,kind\n" + "".join(f"{n * n},{n + 0.5}\n" for n in range(40)),
+        ["'kind'", "looks continuous (40 distinct numbers)", "classifiers"],
+    ),
+    "whole numbers to predict": (
+        "a,kind\n" + "".join(f"{n * n},{100 + n // 3}\n" for n in range(60)),
+        ["'kind'", "looks continuous (20 distinct numbers)", "classifiers"],
+    ),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), ["UTF-8"]),
     "null bytes": (b"a,b,kind\n1,\x00,x\n3,4,y\n", ["rows.csv"]),
     "open quote": ('a,b,kind\n1,2,"x\n3,4,y\n', ["rows.csv"]),
@@ -152,6 +185,109 @@ def test_class_with_fewer_rows_than_folds_names_class_and_file(tmp_path: Path):
         data.split(rows, folds=5)
     assert "5 folds" in str(raised.value)
     assert data.split(rows, folds=3)
+
+
+def test_few_numbers_to_predict_are_refused_in_the_split(tmp_path: Path):
+    few = "a,kind\n" + "".join(f"{n * n},{n + 100}.0\n" for n in range(8))
+    rows = data.read_table(table(tmp_path, few), target="kind")
+    with pytest.raises(data.DataError, match=r"'100.0' has only 1 rows.*looks continuous \(8 dist"):
+        data.split(rows)
+
+
+def test_many_numbers_are_classes_if_each_has_rows(tmp_path: Path):
+    codes = "a,kind\n" + "".join(f"{n * n},{n % 26}\n" for n in range(260))
+    assert len(data.read_table(table(tmp_path, codes), target="kind").classes) == 26
+
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = np.tile([0, 1, 2, 1], 10)
+NAMES = ("a", "b", "c")
+MADE: dict[str, tuple[tuple, str]] = {
+    "text as y": ((X, np.array(NAMES)[Y], NAMES), "y holds 'a', no integer.*np.unique"),
+    "labels as objects": ((X, pd.Series(list("abca") * 10), NAMES), "y holds 'a', no integer"),
+    "truth values as y": ((X, Y > 0, ("a", "b")), "y holds False, no integer"),
+    "whole floats as y": ((X, Y * 1.0, NAMES), "y holds 0.0, no integer"),
+    "a quantity as y": ((X, X[:, 0], NAMES), r"y looks continuous \(40 distinct numbers\)"),
+    "codes from 1": ((X, Y + 1, NAMES), "y goes from 1 to 3.* from 0 to 2: number them so"),
+    "codes below 0": ((X, Y - 1, NAMES), "y goes from -1 to 1"),
+    "too few names": ((X, Y, ("a", "b")), "y goes from 0 to 2, and the numbers of 2 classes"),
+    "short y": ((X, Y[:-1], NAMES), r"y has the shape \(39,\) beside 40 rows"),
+    "y as a column": ((X, Y[:, None], NAMES), r"y has the shape \(40, 1\)"),
+    "one row": ((X[0], Y, NAMES), r"X has the shape \(3,\): give an array"),
+    "no rows": ((X[:0], Y[:0], NAMES), r"X has the shape \(0, 3\)"),
+    "images": ((X.reshape(40, 3, 1), Y, NAMES), r"X has the shape \(40, 3, 1\)"),
+    "NaN": (
+        (np.where(np.arange(120).reshape(40, 3) == 7, np.nan, X), Y, NAMES),
+        "X is nan in row 3, column 2",
+    ),
+    "infinite": (
+        (np.where(np.arange(120).reshape(40, 3) == 7, np.inf, X), Y, NAMES),
+        "X is inf in row 3, column 2",
+    ),
+    "text in X": ((pd.DataFrame(X).assign(t="q"), Y, NAMES), "'q' in row 1, column 4: encode"),
+    "missing in X": (
+        (pd.DataFrame(X).astype("Float64").mask(np.arange(120).reshape(40, 3) == 7), Y, NAMES),
+        "row 3, column 2",
+    ),
+    "dates": ((np.full((40, 1), "2024-01-01", "datetime64[D]"), Y, NAMES), "row 1, column 1: enc"),
+    "numbers of rows": ((np.column_stack([X, np.arange(40)]), Y, NAMES), "column 4: it numbers"),
+    "one class": ((X, Y * 0, ("a",)), "nothing to tell apart"),
+    "one name": ((X, Y, "abc"), "give the names of the classes"),
+    "names that are none": ((X, Y, (1, 2, 3)), "give the names of the classes"),
+    "same names": ((X, Y, ("a", "b", "a")), "'a' and 'a' differ only"),
+    "names alike": ((X, Y, ("red", "b", "red ")), "'red' and 'red ' differ only"),
+    "missing name": ((X, Y, ("a", "b", "nan")), "'nan' stands for a missing value"),
+    "numbers for names": (
+        (np.vstack([X] * 2), np.arange(80) % 20, tuple(f"{n}.5" for n in range(20))),
+        r"looks continuous \(20 distinct numbers\)",
+    ),
+    "roles": ((X, Y, NAMES, "mine", ("random",)), "mine: 1 roles for 3 features"),
+}
+
+
+@pytest.mark.parametrize(("made", "message"), MADE.values(), ids=list(MADE))
+def test_what_is_no_data_set_is_refused_as_it_is_made(made, message):
+    with pytest.raises(data.DataError, match=message):
+        data.Dataset(*made)
+
+
+def test_rows_may_come_as_a_table_or_from_a_file(tmp_path: Path):
+    plain = data.Dataset(X, Y, NAMES)
+    mapped = np.memmap(tmp_path / "X", mode="w+", dtype=float, shape=X.shape)
+    mapped[:] = X
+    mixed = pd.DataFrame(X).assign(flag=True)
+    tables: list[Any] = [pd.DataFrame(X), mapped, X.tolist()]
+    made_of: Any = data.Dataset
+    for rows in tables:
+        made = made_of(rows, pd.Series(Y), list(NAMES))
+        assert type(made.X) is type(made.y) is np.ndarray
+        assert made.classes == NAMES
+        split, expected = data.split(made), data.split(plain)
+        assert np.array_equal(split.X_test, expected.X_test)
+        assert data.digests(split) == data.digests(expected)
+        model = LogisticRegression()
+        assert evaluation.score(model, split).test == evaluation.score(model, expected).test
+    assert made_of(mixed, Y, NAMES).X[:, 3].tolist() == [1.0] * 40
+
+
+def test_a_split_made_by_hand_is_checked():
+    parts: dict[str, Any] = {"X_train": X, "X_validation": X, "X_test": X, "classes": NAMES}
+    labels: dict[str, Any] = {"y_train": Y, "y_validation": Y, "y_test": Y}
+    tables = {name: pd.DataFrame(X) for name in parts if name != "classes"}
+    made_of: Any = data.Split
+    assert type(made_of(**parts | labels | tables).X_test) is np.ndarray
+    for y, message in (
+        (np.array(NAMES)[Y], "the test part of the split: y holds 'a', no integer"),
+        (Y[1:], "the test part of the split: y has the shape"),
+        (Y + 1, "the test part of the split: y goes from 1 to 3"),
+    ):
+        with pytest.raises(data.DataError, match=message):
+            made_of(**parts | labels | {"y_test": y})
+
+
+def test_a_class_without_rows_is_named():
+    with pytest.raises(data.DataError, match="class 'd' has only 0 rows"):
+        data.split(data.Dataset(X, Y, (*NAMES, "d")))
 
 
 def none() -> data.Leakage:

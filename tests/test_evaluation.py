@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn import model_selection
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -76,6 +78,89 @@ def test_score_leaves_the_estimator_unfitted(split):
     estimator = LogisticRegression()
     evaluation.score(estimator, split)
     assert not hasattr(estimator, "coef_")
+
+
+def test_the_estimator_of_a_score_predicts_rows_as_they_are(split):
+    # Far from mean 0 and variance 1: a model without its scaler would be at chance level.
+    parts = {f"X_{part}": getattr(split, f"X_{part}") * 50 + 1000 for part in evaluation.PARTS}
+    moved = replace(split, **parts)
+    candidates = {
+        "logistic": LogisticRegression(max_iter=1000),
+        "piped": make_pipeline(PCA(5), SVC(random_state=0)),
+        "MLP": MLPClassifier((4,), max_iter=2000, random_state=0),
+    }
+    scores = evaluation.compare(candidates, moved, cv=2)
+    for found in scores.values():
+        for part in evaluation.PARTS:
+            y = getattr(moved, f"y_{part}")
+            assert found.estimator.score(getattr(moved, f"X_{part}"), y) == getattr(found, part)
+        assert np.trace(inspection.confusion(found.estimator, moved)) / 60 == found.test
+        assert len(inspection.mistakes(found.estimator, moved)[0]) / 60 == pytest.approx(
+            1 - found.test
+        )
+    n_features = split.X_train.shape[1]
+    assert evaluation.n_parameters(scores["MLP"].estimator) == n_features * 4 + 4 + 4 * 3 + 3
+
+
+NO_CLASSIFIERS = {
+    "regressor": Ridge(),
+    "pipeline": make_pipeline(PCA(), Ridge()),
+    "search": model_selection.GridSearchCV(Ridge(), {"alpha": [1.0]}),
+    "clusterer": KMeans(2),
+    "transformer": PCA(),
+    "outliers": IsolationForest(),
+    "class": LogisticRegression,
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("candidate", NO_CLASSIFIERS.values(), ids=list(NO_CLASSIFIERS))
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        lambda model, split: evaluation.score(model, split),
+        lambda model, split: evaluation.compare({"mine": model}, split),
+        lambda model, split: evaluation.cross_validate({"mine": model}, split),
+        lambda model, split: evaluation.learning_curve(model, split),
+        lambda model, split: evaluation.vary(model, {}, split),
+        lambda model, split: evaluation.search(model, {}, split, rows=100),
+        lambda model, split: evaluation.tune(model, {}, split),
+        lambda model, split: evaluation.reseed({"mine": model}, split, seeds=[1]),
+        lambda model, split: evaluation.resplit(
+            {"mine": model}, data.synthetic(n_samples=300), seeds=[1]
+        ),
+        lambda model, split: evaluation.calibrations({"mine": model}, split),
+    ],
+    ids="score compare folds curve vary search tune reseed resplit calibrations".split(),
+)
+def test_what_is_no_classifier_is_refused(split, candidate, evaluate):
+    with pytest.raises(TypeError, match=r"(the candidate 'mine'|the estimator) is no classifier"):
+        evaluate(candidate, split)
+
+
+class Duck(ClassifierMixin, BaseEstimator):
+    """A classifier of somebody's own: always the first class."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Duck(),
+        make_pipeline(PCA(3), LogisticRegression()),
+        model_selection.GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2),
+    ],
+    ids=["own", "pipeline", "search"],
+)
+def test_any_classifier_is_scored(split, model):
+    score = evaluation.score(model, split, cv=2)
+    assert score.test == np.mean(score.estimator.predict(split.X_test) == split.y_test)
 
 
 def test_majority_class_scores_its_share(split):
@@ -282,7 +367,7 @@ def test_classes_have_precision_recall_and_f1(split):
         low, high = proportion_confint(right, n, method="wilson")
         assert (scores.recall.low, scores.recall.high) == pytest.approx((low, high))
     macro = inspection.macro(found)
-    predicted: Any = score.estimator.predict(split.scaled().X_test)
+    predicted: Any = score.estimator.predict(split.X_test)
     theirs: Any = precision_recall_fscore_support(split.y_test, predicted, average="macro")
     assert (macro.precision, macro.recall, macro.f1) == pytest.approx(theirs[:3])
     assert macro.n == len(split.y_test)
@@ -318,7 +403,7 @@ def test_permuting_a_group_costs_what_its_features_tell_together():
     assert alone.max() < together[0]
     assert together[2] == 0
     theirs: Any = permutation_importance(
-        forest, split.scaled().X_validation, split.y_validation, n_repeats=20, random_state=0
+        forest, split.X_validation, split.y_validation, n_repeats=20, random_state=0
     )
     ours = inspection.permuted({"": forest}, split, [[0], [1], [2]], repeats=20)[""]
     assert ours == pytest.approx(theirs.importances_mean, abs=0.1)
@@ -352,6 +437,43 @@ def test_importances_of_a_feature_that_is_never_used():
     forest = RandomForestClassifier(10, random_state=0).fit(X, X[:, 0] > 19)
     found = inspection.importances(forest)
     assert (found.n_zero, found.largest, found.mean) == (1, 1.0, 0.5)
+
+
+def test_bytes_are_those_of_all_arrays_whatever_their_order(split):
+    X = np.arange(24.0).reshape(4, 6)
+    for array in (X, X.T, np.asfortranarray(X), X[:, ::2], X[::2].T[::3], np.float32(X)):
+        assert evaluation._n_bytes({"a": [Kept(array)]}) == array.nbytes
+    assert evaluation._n_bytes([X, X]) == X.nbytes
+    assert evaluation._n_bytes(np.array([X, None, "a"], dtype=object)) == X.nbytes
+    # As scikit-learn 1.7 has it: not contiguous, and so in no buffer of pickle's.
+    model: Any = LogisticRegression(max_iter=1000).fit(split.X_train, split.y_train)
+    before = evaluation._n_bytes(model)
+    model.coef_ = np.repeat(model.coef_, 2, axis=1)[:, ::2]
+    assert not model.coef_.flags.forc
+    assert evaluation._n_bytes(model) == before
+    attributes = [value for value in vars(model).values() if isinstance(value, np.ndarray)]
+    assert before == sum(array.nbytes for array in attributes)
+
+
+class Kept:
+    """What holds an array."""
+
+    def __init__(self, array):
+        self.array = array
+
+
+def test_importances_are_those_of_the_features_or_none(split):
+    forest = RandomForestClassifier(10, random_state=0)
+    found = evaluation.score(forest, split, cv=2).estimator
+    alone: Any = clone(forest)
+    alone.fit(split.scaled().X_train, split.y_train)
+    assert np.array_equal(inspection.importances(found).values, alone.feature_importances_)
+    piped = make_pipeline(PCA(split.X_train.shape[1]), forest)
+    for model in (piped, LogisticRegression()):
+        with pytest.raises(TypeError, match="has no importances of the features"):
+            inspection.importances(evaluation.score(model, split, cv=2).estimator)
+    with pytest.raises(TypeError, match="has no importances of the features"):
+        inspection.importances(piped.fit(split.X_train, split.y_train))
 
 
 def test_confidence_mistakes_and_confusion_agree(split):

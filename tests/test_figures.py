@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 from itertools import combinations
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -139,6 +141,7 @@ def draw(tmp_path, monkeypatch):
     images = np.arange(32.0).reshape(2, 4, 4)
 
     def drawn(name: str, fontsize: str = "10", width: str = WIDTH):
+        figures._drawn.clear()  # as in a new run
         size = {"width": width, "fontsize": fontsize}
         command = {
             "performance": lambda: figures.performance(
@@ -457,3 +460,94 @@ def test_global_style_is_left_alone(draw):
     before = dict(plt.rcParams)
     draw("performance")
     assert dict(plt.rcParams) == before
+
+
+@pytest.fixture
+def block(tmp_path, monkeypatch):
+    """A run of PythonTeX, in its block on line 7, with an own figure of labels."""
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    monkeypatch.setattr(figures, "_drawn", {})
+    monkeypatch.setattr(figures, "_unprinted", {})
+    monkeypatch.setattr(sys.modules["__main__"], "pytex", SimpleNamespace(line="7"), raising=False)
+    monkeypatch.setenv("PYCODE_CACHE", "off")
+    cache._memory.cache_clear()
+    yield figures.figure(labels)
+    monkeypatch.undo()
+    cache._memory.cache_clear()
+
+
+def labels(*names: str):
+    """One axis with labels, if there are any."""
+    fig, (ax,) = figures.panels(WIDTH, height=2)
+    ax.set_yticks(range(len(names)), names)
+    return (fig, ", ".join(names)) if names else "No label."
+
+
+def test_another_figure_of_the_same_name_is_refused(block, tmp_path):
+    first = block("a")
+    assert block("a") == first
+    path = tmp_path / "figures/labels.pdf"
+    drawn = path.read_bytes()
+    message = r"figures/labels.pdf holds another figure already, drawn in the block on line 7"
+    with pytest.raises(ValueError, match=message) as raised:
+        block("b")
+    assert 'labels(..., name="...")' in str(raised.value)
+    assert path.read_bytes() == drawn
+    assert block("b", name="labels-b").endswith("{figures/labels-b.pdf}")
+    assert (tmp_path / "figures/labels-b.pdf").read_bytes() != drawn
+    with pytest.raises(ValueError, match="names no file"):
+        block("b", name="../b")
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        print,
+        str,
+        lambda figure: f"{figure}",
+        lambda figure: f"{figure:s}",
+        lambda figure: "%s" % figure,  # noqa: UP031
+        lambda figure: figure + "%",
+        lambda figure: "%" + figure,
+        lambda figure: "{}".format(figure),  # noqa: UP032
+    ],
+    ids="print str f-string spec percent before after format".split(),
+)
+@pytest.mark.parametrize("names", [("a",), ()], ids=["figure", "sentence"])
+def test_a_figure_that_is_not_printed_is_told(block, names, show):
+    included = block(*names)
+    (told,) = figures.unprinted()
+    assert "'labels' is drawn in the block on line 7 of paper.tex but not printed" in told
+    show(included)
+    assert figures.unprinted() == []
+
+
+def test_letters_that_the_papers_font_lacks_come_from_another(block, tmp_path):
+    names = (
+        "plain",
+        "\u2265 50",
+        "\u03b2",
+        "\u041c\u043e\u0441\u043a\u0432\u0430",
+        "\u2713",
+        "\u0130",
+    )
+    block(*names)
+    path = tmp_path / "figures/labels.pdf"
+    shown = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True)
+    assert set(names) <= set(shown.stdout.split("\n"))
+    listed = subprocess.run(["pdffonts", path], capture_output=True, text=True, check=True)
+    fonts = listed.stdout.splitlines()[2:]
+    assert any("LMRoman10" in line for line in fonts)
+    assert len(fonts) > 1
+    assert all("TrueType" in line and "Type 3" not in line for line in fonts)
+
+
+@pytest.mark.parametrize("text", ["cat \u732b", "\U0001f9ec"])
+def test_a_letter_that_no_font_has_is_named(block, tmp_path, text):
+    character = text[-1]
+    with pytest.raises(
+        ValueError, match=rf"has '{character}' \(U\+{ord(character):04X}\) in '{text}'"
+    ):
+        block("dog", text)
+    assert not (tmp_path / "figures/labels.pdf").exists()
+    assert not plt.get_fignums()

@@ -34,7 +34,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def grader(source: Path) -> Iterator[Grader]:
     """A grader of the sample course that has little patience."""
-    with Grader(source, seconds=45) as grader:
+    # Tests that need a box to hold are those of test_contain.
+    with Grader(source, seconds=45, allow_holes=True) as grader:
         yield grader
 
 
@@ -215,7 +216,7 @@ def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
     (handed / "notes.txt").write_text("not handed in")
     out = tmp_path / "out"
     monkeypatch.setattr(grade, "ROOT", source)
-    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out), "--allow-holes"])
     assert grade.main() == 0
     told = capfd.readouterr()
     assert "4/4" in told.err  # the progress bar
@@ -269,7 +270,7 @@ def test_one_that_fails_costs_the_others_nothing(source, solved, tmp_path, monke
 
     monkeypatch.setattr(Grader, "_take", fails)
     monkeypatch.setattr(grade, "ROOT", source)
-    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out), "--allow-holes"])
     assert grade.main() == 1
     with (out / "grades.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["login"]: row for row in csv.DictReader(file)}
@@ -278,6 +279,45 @@ def test_one_that_fails_costs_the_others_nothing(source, solved, tmp_path, monke
     assert "unforeseen" in rows["broken"]["notes"]
     assert "cannot be a login" in rows["'=a\\b"]["notes"]
     assert rows["broken"]["score"] == rows["'=a\\b"]["score"] == ""
+
+
+@pytest.fixture
+def holes(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """What cannot be contained, on this machine as on a poor one."""
+    missing = ("no network namespace is to be had: it can reach the network", "no mount namespace")
+    found = Box._found
+    monkeypatch.setattr(Box, "_found", lambda self: [*missing, *found(self)])
+    return missing
+
+
+def test_nothing_is_run_that_cannot_be_contained(
+    source, solved, tmp_path, monkeypatch, capfd, holes
+):
+    ran = []
+    start = Box.start
+    monkeypatch.setattr(
+        Box, "start", lambda self, *a, **k: ran.append(k["cwd"].name) or start(self, *a, **k)
+    )
+    monkeypatch.setattr(grade, "ROOT", source)
+    out = tmp_path / "out"
+    (tmp_path / "handed").mkdir()
+    for name in ("bob", LOGIN):
+        shutil.copytree(solved.folder, tmp_path / "handed" / name)
+    for handed in (solved.folder, tmp_path / "handed"):
+        monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out)])
+        assert grade.main() == 1
+        told = capfd.readouterr().err
+        assert "nothing was run" in told
+        assert all(f"- {hole}\n" in told for hole in holes)
+        assert "--allow-holes" in told
+    assert not {"work", "calls"} & {*ran}
+    assert not list(out.glob("*"))
+    argv = ["grade.py", str(solved.folder), "--out", str(out), "--allow-holes"]
+    monkeypatch.setattr(sys, "argv", argv)
+    assert grade.main() == 0
+    assert all(f"not contained: {hole}\n" in capfd.readouterr().err for hole in holes[:1])
+    assert {"work", "calls"} <= {*ran}
+    assert grades.loads((out / f"{LOGIN}.json").read_text()).score == 16
 
 
 @pytest.mark.parametrize("login", ["", "..", "../ada", "a\nb", 'a"b', "\udcff"])
@@ -394,7 +434,7 @@ def test_nothing_is_left_of_a_grader(source, solved, tmp_path):
     with (tmp_path / "source/pycode/lab.py").open("a") as file:
         file.write("### END SOLUTION\n")
     (tmp_path / "tmp").mkdir()
-    command = ["tools/grade.py", str(solved.folder)]
+    command = ["tools/grade.py", str(solved.folder), "--allow-holes"]
     for folder, wait in ((tmp_path / "source", 0), (source, 1)):
         process = Paper(folder).start(sys.executable, *command, TMPDIR=str(tmp_path / "tmp"))
         while wait and not list((tmp_path / "tmp").glob("grader-*/solution/paper.tex")):

@@ -263,3 +263,15 @@ def test_calibration_of_certainty():
     assert wrong.ece == 1
     assert wrong.overconfidence == 1
     assert wrong.log_loss == close(log_loss([0, 0], np.eye(3)[[1, 1]], labels=[0, 1, 2]))
+
+
+def test_what_rounding_leaves_of_zero_is_zero():
+    differences = np.array([0.3, -0.2, -0.1]) + 0.1 - 0.1
+    assert differences.mean() != 0
+    assert inference.mean(differences) == 0
+    assert inference.corrected_mean(differences, n_train=4, n_test=2) == 0
+    assert inference.mean(np.array([2e-13, 3e-13])) == pytest.approx(2.5e-13, rel=1e-9, abs=0)
+    # The shares of the classes are those of the rows, so that no error is left.
+    y = np.repeat([0, 1, 2], [41, 33, 26])
+    found = inference.calibration(np.tile([0.41, 0.33, 0.26], (100, 1)), y)
+    assert (found.ece, found.overconfidence) == (0, 0)

@@ -240,9 +240,10 @@ def test_score_and_learning_curve_of_a_network(split):
     score = evaluation.score(some, split, cv=2)
     scaled = split.scaled()
     again = network(n_steps=5).fit(scaled.X_train, scaled.y_train)
-    assert same(score.estimator, again)
+    fitted = score.estimator[-1]
+    assert same(fitted, again)
     assert score.test == again.score(scaled.X_test, scaled.y_test)
-    weights = sum(array.nbytes for array in score.estimator.weights.values())
+    weights = sum(array.nbytes for array in fitted.weights.values())
     assert weights == 4 * evaluation.n_parameters(again)
     assert score.n_bytes == weights + again.classes_.nbytes
     curve = evaluation.learning_curve(some, split, cv=2, n_sizes=2)
@@ -811,7 +812,7 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     assert found["transfer"] == ("transfer", [3, 4])
     assert len(found["pairs"]) == 6
     assert set(found["curves"]) == set(found["scores"])
-    images, fitted = found["images"], found["scores"]["residual"].estimator
+    images, fitted = found["images"], found["scores"]["residual"].estimator[-1]
     scaled = split.scaled()
     maps = networks.attributions(fitted, scaled.X_test, scaled.y_test)
     other = network("residual", n_steps=2, random_state=43).fit(scaled.X_train, scaled.y_train)

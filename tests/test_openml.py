@@ -203,12 +203,18 @@ def test_a_closed_server_is_not_needed(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Connection refused" in refusal("small")
 
 
+def counts(rows: Rows) -> bool:
+    """Whether a column numbers the rows."""
+    steps = np.diff(np.array(rows, dtype=float)[:, :2], axis=0)
+    return len(rows) > 2 and bool((np.abs(steps) == 1).all(axis=0).any())
+
+
 @settings(max_examples=25)
 @given(
     rows=st.lists(
-        st.tuples(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.integers(-30, 30)),
+        st.tuples(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.integers(-5, 4)),
         min_size=2,
-    ).filter(lambda rows: len({row[-1] for row in rows}) > 1)
+    ).filter(lambda rows: len({row[-1] for row in rows}) > 1 and not counts(rows))
 )
 def test_every_number_comes_back_and_classes_are_sorted_as_numbers(anywhere, rows):
     columns = {"a": "numeric", "b": "numeric", "class": "nominal"}
@@ -234,11 +240,15 @@ def test_every_number_comes_back_and_classes_are_sorted_as_numbers(anywhere, row
 )
 def test_classes_are_what_they_are_called(server, written, classes):
     quoted = [f'"{label}"' if "," in label else label for label in written]
-    server.publish("named", {"a": "numeric", "class": "nominal"}, list(enumerate(quoted)))
+    server.publish(
+        "named",
+        {"a": "numeric", "class": "nominal"},
+        [(n * n, label) for n, label in enumerate(quoted)],
+    )
     dataset = data.openml("named")
     assert dataset.classes == classes
     assert [dataset.classes[n] for n in dataset.y] == [label.strip("'") for label in written]
-    assert dataset.X.ravel().tolist() == list(range(len(written)))
+    assert dataset.X.ravel().tolist() == [n * n for n in range(len(written))]
 
 
 def test_digits_as_classes_do_not_take_the_slow_parser(server, monkeypatch):

@@ -207,3 +207,17 @@ def test_digests_of_what_was_read_and_written(run):
     record = hashlib.md5((run.folder / "results.json").read_bytes()).hexdigest()
     assert f"% read {source} pycode/a.py\n" in tex_file(run)
     assert f"% wrote {record} results.json\n" in tex_file(run)
+
+
+def test_numbers_of_numpy_are_written_like_others(run):
+    results.begin(run.pytex, seed=np.int64(3))  # type: ignore[arg-type]
+    estimate = Estimate(np.float64(0.5), np.float32(0.25), np.float64(0.75), np.int64(8))  # type: ignore[arg-type]
+    results.record("a", estimate)
+    results.record("b", 1, seed=np.uint8(4))  # type: ignore[arg-type]
+    for key, seeds in (("c", np.arange(2)), ("d", range(2)), ("e", (np.int32(0), 1))):
+        results.record(key, 0.5, seed=seeds)  # type: ignore[arg-type]
+    results.record("f", 1, seed=())
+    found = recorded(run)
+    assert found["a"]["seed"] == 3
+    assert (found["a"]["interval"], found["a"]["n"]) == ([0.25, 0.75], 8)
+    assert [found[key]["seed"] for key in "bcdef"] == [4, [0, 1], [0, 1], [0, 1], []]

@@ -56,11 +56,18 @@ SKIPPED = (".git", ".venv", "venv", "node_modules", ".cache", "dist")
 PART = "only the checks that students have, a point each: whoever grades has more"
 
 
-class Grader:
-    """Grades one submission after the other against a course's solution, which stays private."""
+class HolesError(ContainError):
+    """What cannot be contained here, so that no submission is run."""
 
-    def __init__(self, root: Path, *, seconds: int = SECONDS):
-        self.course, self.seconds = read_course(root), seconds
+
+class Grader:
+    """Grades one submission after the other against a course's solution, which stays private.
+
+    Where a submission cannot be contained none is run, unless its code is trusted (`allow_holes`).
+    """
+
+    def __init__(self, root: Path, *, seconds: int = SECONDS, allow_holes: bool = False):
+        self.course, self.seconds, self.allow_holes = read_course(root), seconds, allow_holes
         self._own: Own | None = None
         self._known: dict[str, Mapping[str, Any]] = {}
         self.holes: tuple[str, ...] = ()  # what was not contained
@@ -92,15 +99,23 @@ class Grader:
     def grade(self, submission: Path, login: str, pdf: Path | None = None) -> Grade:
         """What a submission is worth; its paper is copied to `pdf` if it builds.
 
-        Raises GradeError or ContainError where the course itself, or this machine, is at fault.
+        Raises GradeError or ContainError where the course itself, or this machine, is at fault;
+        HolesError before anything of the submission is run.
         """
         if not login.strip(". ") or not login.isprintable() or set(login) & set('/\\"'):
             raise GradeError(f"{login!r} cannot be a login: name the submission by one")
         began = time.monotonic()
-        expected = self._expected(login) if self.course.whole else None
         hidden = [ROOT, self.course.root, self.folder, submission.parent]
         with Box(hide=hidden) as box:
             self.holes = box.holes
+            if self.holes and not self.allow_holes:
+                raise HolesError(
+                    "nothing was run, since submissions cannot be contained here:\n"
+                    + "".join(f"- {hole}\n" for hole in self.holes)
+                    + "Grade as root on Linux, with util-linux installed; or, if you trust all who"
+                    " have handed in, with --allow-holes"
+                )
+            expected = self._expected(login) if self.course.whole else None
             try:
                 tree, notes = self._take(box, submission)
             except StudentError as error:
@@ -415,6 +430,7 @@ def main() -> int:
     add("--out", type=Path, help="where reports, papers and grades.csv go")
     add("--gradescope", type=Path, metavar="FILE", help="writes Gradescope's results.json")
     add("--classroom50", type=Path, metavar="FILE", help="writes Classroom 50's result.json")
+    add("--allow-holes", action="store_true", help="grade even if code cannot be contained")
     add("--seconds", type=int, default=SECONDS, help="for a paper's build (%(default)s)")
     arguments = parser.parse_args()
     try:
@@ -442,13 +458,19 @@ def grade_all(found: Mapping[str, Path], arguments: argparse.Namespace) -> int:
     rows, status = [], 0
     with (
         tempfile.TemporaryDirectory() as folder,
-        Grader(marks.source(ROOT, Path(folder)), seconds=arguments.seconds) as grader,
+        Grader(
+            marks.source(ROOT, Path(folder)),
+            seconds=arguments.seconds,
+            allow_holes=arguments.allow_holes,
+        ) as grader,
     ):
         for login, path in tqdm(found.items(), unit="paper", disable=len(found) == 1):
             try:
                 pdf = arguments.out / f"{login}.pdf" if arguments.out else None
                 grade = grader.grade(path.resolve(), login, pdf)
                 _write(grade, arguments)
+            except HolesError:  # which all submissions share
+                raise
             except Exception as error:  # nothing in one submission may cost the others their grades
                 if len(found) == 1:
                     raise
