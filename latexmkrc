@@ -167,12 +167,13 @@ sub kill_all {
 # What results.tex says of the run that wrote it: how it ended, in which folder it ran, the files
 # it read and wrote with their digests, and the claims it checked.
 sub run_record {
-    my %run = (state => 'missing', folder => '', files => {}, read => [], claims => {});
+    my %run = (state => 'missing', folder => '', blocks => '', files => {}, read => [], claims => {});
     my @lines = read_lines("$root/results.tex");
     return %run unless @lines && $lines[-1] eq "% end\n";
     for (@lines) {
         $run{state}     = $1 if /^\\resultstate\{(\w+)\}/;
         $run{failure}  .= "$1\n" if /^% failure (.+)/;
+        $run{blocks}    = $1 if /^\\resultblocks\{(\w*)\}/;
         $run{folder}    = $1 if /^% in (.*)/;
         $run{files}{$2} = $1 if /^% (?:read|wrote) (\w*) (.*)/;
         push @{$run{read}}, $1 if /^% read \w* (.*)/;
@@ -185,9 +186,22 @@ sub run_record {
 sub outdated {
     my %run = @_;
     my @claims = grep { !/^% / } read_lines(($aux_dir1 // '') . 'paper.claims');
+    my $blocks = blocks(($aux_dir1 // '') . 'paper.pytxcode');
     return $run{state} ne 'complete'
+        || ($blocks && $blocks ne $run{blocks})
         || grep({ digest($_) ne $run{files}{$_} } keys %{$run{files}})
         || grep { !$run{claims}{s/\s+$//r} } @claims;
+}
+
+# What macros.tex and results.py compute as well: a digest of the code, wherever it stands.
+sub blocks {
+    my $digest = '';
+    for (read_lines(shift)) {
+        last if /^=>PYTHONTEX:SETTINGS#/;
+        my $line = /^=>PYTHONTEX#/ ? (split /#/)[6] : s/[ \t]*\n//r;
+        $digest = uc Digest::MD5::md5_hex($digest . $line);
+    }
+    return $digest;
 }
 
 sub read_lines { open my $file, '<', shift or return; return <$file> }

@@ -43,6 +43,7 @@ _read: dict[str, str] = {}  # path: digest of what was read
 _written: set[str] = set()
 _lock: Any = None
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
+_blocks = ""  # digest of the blocks that run
 
 
 def begin(pytex: Any, *, seed: int | None = None) -> None:
@@ -54,13 +55,14 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     set nevertheless.  Until the session ends well results.tex says that the run is incomplete,
     so that nothing of an earlier run can be printed.
     """
-    global _folder, _seed
+    global _blocks, _folder, _seed
     job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
     if job != "paper":
         raise RuntimeError(f"results.tex is that of paper.tex: {job}.tex needs a folder of its own")
     if "PYCODE_BUILD" not in os.environ:
         _wait_for_latexmk()
     _folder, _seed = os.getcwd(), seed
+    _blocks = _digest_of_blocks()
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
     for path in (ROOT / "pycode").iterdir():
@@ -98,6 +100,24 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
             raise claims.ClaimError(false)
 
     pytex.cleanup = complete
+
+
+def _pytxcode() -> list[bytes]:
+    """The lines of the blocks as LaTeX has written them for PythonTeX."""
+    with suppress(OSError):
+        written = (Path(_folder) / "paper.pytxcode").read_bytes()
+        return written.partition(b"=>PYTHONTEX:SETTINGS#")[0].splitlines()
+    return []
+
+
+def _digest_of_blocks() -> str:
+    """What macros.tex and latexmkrc compute as well: a digest of the code, wherever it stands."""
+    digest = ""
+    for line in _pytxcode():
+        if line.startswith(b"=>PYTHONTEX#"):
+            line = line.split(b"#")[6]  # the width of the text, and the like
+        digest = hashlib.md5(digest.encode() + line.rstrip(b" \t")).hexdigest().upper()
+    return digest
 
 
 def _wait_for_latexmk() -> None:
@@ -332,6 +352,7 @@ def _write_tex(state: str, failure: str = "") -> None:
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
         rf"\resultstate{{{state}}}{{{shown}}}",
+        rf"\resultblocks{{{_blocks}}}",
         *(f"% failure {reason}" for reason in reasons if reason),
         *(rf"\resultvalue{{{key}}}{_braced(shown)}" for key, shown in sorted(_printed.items())),
         *(rf"\claimstate{_braced([c, 'no' if why else 'yes'])}" for c, why in _claims.items()),

@@ -290,3 +290,67 @@ def test_long_message_is_cut_and_still_set(small: Paper) -> None:
     build = small.build()
     assert_failed(small, build, f"paper.tex:{line_of(small, 'raise')}: ValueError", shown="0.")
     assert "! " not in small.read("paper.log")
+
+
+PDFLATEX = ("pdflatex", "-interaction=nonstopmode", "paper")
+MARK = "run has not been completed."
+
+
+@pytest.mark.parametrize("engine", ["pdflatex", "xelatex", "lualatex"])
+def test_latex_alone_knows_that_a_block_has_changed(small: Paper, engine: str) -> None:
+    small.edit("paper.tex", "a word", "two words\n\nand a paragraph")
+    plain = (engine, *PDFLATEX[1:])
+    assert small.run(*plain).code == 0
+    assert not any(MARK in page for page in small.pages())
+    small.edit("paper.tex", "folds=3", "folds=4")
+    assert "its blocks have changed" in "".join(small.run(*plain).output.lower().split("\n"))
+    assert all(MARK in page for page in small.pages())
+    build = small.build()
+    assert build.code == 0, build.output
+    assert not any(MARK in page for page in small.pages())
+
+
+def test_latex_alone_knows_that_no_run_begins(small: Paper) -> None:
+    small.edit("paper.tex", "results.begin(pytex)", "# results.begin(pytex)")
+    small.run(*PDFLATEX)
+    assert all(MARK in page for page in small.pages())
+
+
+def test_latexmk_from_another_folder_marks_what_it_does_not_run(small: Paper) -> None:
+    small.edit("paper.tex", "folds=3", "folds=4")
+    parent = Paper(small.folder.parent)
+    parent.run("latexmk", "-cd", "-pdf", "-interaction=nonstopmode", "paper/paper.tex")
+    assert all(MARK in page for page in small.pages())
+
+
+def test_class_without_a_venue_leaves_no_unmarked_page(small: Paper) -> None:
+    small.edit("paper.tex", "{article}", "{report}")
+    for command in (PDFLATEX, ("latexmk",)):
+        build = small.run(*command)
+        assert build.code != 0
+        assert "there is no pycode/venues/report.tex" in build.output
+        assert all(MARK in page for page in small.pages())
+
+
+NUMBERS = r"""
+\num{\result{typo}} \num[round-mode=places]{\result{typo} +- 2e3} \SI{\result{typo}}{\meter}
+\qty{\result{typo}}{\meter} \ang{\result{typo}} \tablenum{\result{typo}} $\num{\result{typo}}$
+$\result{typo}$ \interval{typo} \numlist{\result{typo};\result{typo}}
+\begin{tabular}{S[table-format=1.4]S} \result{typo} & \result{typo} \\ \end{tabular}
+"""
+
+
+@pytest.mark.parametrize("run", ["complete", "failed", "missing"])
+def test_no_number_stands_for_an_unknown_result(small: Paper, run: str) -> None:
+    small.edit("paper.tex", "The second page.", NUMBERS)
+    if run == "failed":
+        small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    if run == "missing":
+        (small.folder / "results.tex").unlink()
+        small.run(*PDFLATEX)
+    else:
+        assert small.build().code != 0
+    page = small.pages()[1].partition(" References")[0]
+    assert page.count("?typo?") == 13
+    assert not re.search(r"\d", page[page.index("?typo?") : page.rindex("?typo?")])
+    assert re.search(r"^! .*Missing number", small.read("paper.log"), re.MULTILINE) is None
