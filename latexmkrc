@@ -262,7 +262,6 @@ sub run_pythontex {
     my $ended = grep { /^PythonTeX: / } @output;
     rmtree("${aux_dir1}pythontex-files-$root_filename") if $refusal || !$ended;
     write_failure($refusal // join '', @output) if $refusal || $run{state} ne 'failed';
-    run_again("$job.pytxcode");
     return 1;
 }
 

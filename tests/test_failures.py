@@ -47,6 +47,15 @@ def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
     assert_mended(small, built_small)
 
 
+def test_failing_build_runs_python_once(small: Paper) -> None:
+    # latexmk 4.82a and newer would run it until they give up, and say so instead of the error.
+    small.edit("pycode/models.py", "    return {", "    1 / 0\n    return {")
+    for options in ([], ["-f"], ["-g"]):
+        build = small.build(*options)
+        assert build.output.count("This is PythonTeX") == 1
+        assert "too many passes" not in build.output
+
+
 def test_exception_in_pycode_names_both_lines(small: Paper, built_small: Paper) -> None:
     small.edit("pycode/models.py", "    return {", "    1 / 0\n    return {")
     number = small.read("pycode/models.py").splitlines().index("    1 / 0") + 1
