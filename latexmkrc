@@ -60,6 +60,7 @@ $go_mode = 1 if outdated(run_record());
 # Two builds would write the same files, so the later one waits.
 sub begin_build {
     return 0 if $building++;
+    $force_mode = 1;    # which -pvc unsets: LaTeX has to mark the pages of a run that failed
     if (defined fileno $lock && !flock $lock, LOCK_EX | LOCK_NB) {
         print STDERR "Latexmk: this folder is being built already: waiting until that has ended\n";
         flock $lock, LOCK_EX;
