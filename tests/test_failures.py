@@ -363,3 +363,34 @@ def test_no_number_stands_for_an_unknown_result(small: Paper, run: str) -> None:
     assert page.count("?typo?") == 13
     assert not re.search(r"\d", page[page.index("?typo?") : page.rindex("?typo?")])
     assert re.search(r"^! .*Missing number", small.read("paper.log"), re.MULTILINE) is None
+
+
+TABLE = 'from pathlib import Path\nPath("{}").write_text(f"Made: {{score.test:.3f}}.")\nimages ='
+
+
+@pytest.mark.parametrize("where", ["made.tex", "figures/made.tex"])
+def test_file_that_a_block_writes_is_input(small: Paper, tmp_path: Path, where: str) -> None:
+    small.edit("paper.tex", "The second page.", rf"The second page. \input{{{where[:-4]}}}")
+    small.edit("paper.tex", "images =", TABLE.format(where))
+    fresh = small.copy(tmp_path / "fresh")
+    for paper in (small, fresh):
+        build = paper.build()
+        assert build.code == 0, build.output
+        assert "Made: 0.7" in paper.pages()[1]
+        assert paper.build().rules == []
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n8,8,8,8,even\n")
+    made = small.pages()
+    assert small.build().code == 0
+    assert made != small.pages()
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    assert small.build().code != 0
+    assert all(MARK in page for page in small.pages())
+
+
+def test_missing_input_is_named(small: Paper) -> None:
+    small.edit("paper.tex", "The second page.", r"The second page. \input{nosuch}")
+    build = small.build()
+    assert build.code != 0
+    line = line_of(small, "nosuch")
+    assert f"paper.tex:{line}: there is no file nosuch.tex" in build.output
+    assert "?nosuch.tex?" in small.pages()[1]
