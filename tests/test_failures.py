@@ -9,6 +9,7 @@ import pytest
 
 from conftest import ROOT, Build, Paper, path_without
 
+MARK = "run has not been completed."
 APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"  # what LaTeX makes of a straight one
 
 
@@ -239,11 +240,65 @@ def test_second_document_is_refused(small: Paper, built_small: Paper) -> None:
     (small.folder / "supplement.tex").write_text(
         small.read("paper.tex").replace("folds=3", "folds=4")
     )
-    build = small.build("supplement.tex")
-    assert build.code != 0
-    assert "supplement.tex needs a folder of its own" in build.output
-    assert all("has not been completed" in page for page in small.pages("supplement.pdf"))
+    for _ in range(2):
+        build = small.build("supplement.tex")
+        assert build.code != 0
+        assert "results.json is that of paper.tex" in build.output
+        assert "supplement.tex needs a folder of its own" in build.output
+        assert all("has not been completed" in page for page in small.pages("supplement.pdf"))
     assert_mended(small, built_small)
+
+
+@pytest.mark.parametrize("options", [[], ["thesis.tex"], ["-outdir=build", "thesis"]])
+def test_document_may_have_any_name(small: Paper, built_small: Paper, options) -> None:
+    pdf = "build/thesis.pdf" if "thesis" in options else "thesis.pdf"
+    (small.folder / "paper.tex").rename(small.folder / "thesis.tex")
+    small.build("-C")
+    build = small.build(*options)
+    assert build.code == 0, build.output
+    assert small.pages(pdf) == built_small.pages()
+    assert small.build(*options).rules == []
+    claim = r"\claim{rows.logistic.test > 2}{A claim}. The second page."
+    small.edit("thesis.tex", "The second page.", claim)
+    build = small.build(*options)
+    assert build.code != 0
+    assert re.search(r"thesis.tex:\d+: rows.logistic.test = 0.7 > 2 is false", build.output)
+    small.edit("thesis.tex", claim, "The second page.")
+    small.edit("thesis.tex", "split = data", "1 / 0\nsplit = data")
+    build = small.build(*options)
+    assert re.search(r"\nthesis.tex:1\d: ZeroDivisionError", build.output)
+    assert all("tex:1" in page and MARK in page for page in small.pages(pdf))
+
+
+PART = """
+\\begin{pycode}
+x = 1
+BLOCK
+\\end{pycode}
+Text.
+"""
+
+
+@pytest.mark.parametrize("name", ["more", "parts/more", "parts/paper"])
+@pytest.mark.parametrize("command", ["input", "include"])
+@pytest.mark.parametrize("block", ["1 / 0", "y = = 1"])
+def test_error_in_another_file_names_it(small: Paper, name: str, command: str, block: str) -> None:
+    (small.folder / "parts").mkdir()
+    (small.folder / f"{name}.tex").write_text(PART.replace("BLOCK", block))
+    small.edit("paper.tex", "The second page.", rf"\{command}{{{name}}}")
+    build = small.build()
+    assert build.code != 0
+    reason = "ZeroDivisionError" if "/" in block else "SyntaxError"
+    assert f"\n{name}.tex:4: {reason}" in build.output
+    assert all(f"{name}.tex:4: {reason}" in page for page in small.pages())
+
+
+def test_misspelt_result_and_session_in_another_file(small: Paper) -> None:
+    small.edit("paper.tex", "The second page.", r"\input{more}")
+    (small.folder / "more.tex").write_text("\nText \\result{typo}.\n")
+    assert "\nmore.tex:2: no result is called typo" in small.build().output
+    (small.folder / "more.tex").write_text("\n\\begin{pycode}[two]\n1\n\\end{pycode}\n")
+    assert "more.tex:2: all blocks run in one session" in small.build().output
 
 
 def test_printed_latex_that_breaks_the_pass(small: Paper, built_small: Paper) -> None:
@@ -302,7 +357,6 @@ def test_long_message_is_cut_and_still_set(small: Paper) -> None:
 
 
 PDFLATEX = ("pdflatex", "-interaction=nonstopmode", "paper")
-MARK = "run has not been completed."
 
 
 @pytest.mark.parametrize("engine", ["pdflatex", "xelatex", "lualatex"])
