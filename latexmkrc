@@ -1,4 +1,4 @@
-# How `latexmk` builds paper.pdf: LaTeX, then the paper's Python through PythonTeX,
+# How `latexmk` builds the document: LaTeX, then the paper's Python through PythonTeX,
 # BibTeX, and LaTeX until nothing changes.  Perl, as latexmk reads it.
 use Cwd qw(abs_path getcwd);
 use Digest::MD5;
@@ -8,7 +8,14 @@ use File::Path 'rmtree';
 use POSIX ();
 
 my $root = getcwd();
-@default_files = ('paper.tex');
+@default_files = -e 'paper.tex' ? 'paper.tex'
+    : grep { grep /^\s*\\documentclass/, read_lines($_) } bsd_glob('*.tex');
+# The document's name: paper, unless another is built, which needs a folder of its own.
+my ($job) = (
+    map({ /^--?jobname=(.*)/ } @ARGV),
+    map({ m{([^/]+?)(?:\.tex)?$} } grep({ !/^-/ && (-f || -f "$_.tex") } @ARGV), @default_files),
+    'paper',
+);
 $pdf_mode      = 1;    # pdfLaTeX, which arXiv wants; -pdfxe and -pdflua work too
 $force_mode    = 1;    # a LaTeX error may be an old result's, which the next run mends
 $bibtex_use    = 2;    # references.bib is here, so paper.bbl can be made again: -c removes it
@@ -36,7 +43,7 @@ $ENV{MPLBACKEND} = 'Agg';
 $ENV{PYCODE_PROGRESS} = "/proc/$$/fd/2";
 fcntl STDERR, F_SETFL, O_APPEND | fcntl STDERR, F_GETFL, 0 if -f STDERR;
 
-# PythonTeX reads paper.pytxcode and paper.claims, which LaTeX writes, and writes what LaTeX inputs.
+# PythonTeX reads the blocks and the run the claims, which LaTeX writes, and writes what LaTeX inputs.
 $extra_rule_spec{'pythontex'} = [
     'internal', '', 'run_pythontex',
     '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
@@ -62,6 +69,7 @@ $go_mode = 1 if outdated(run_record());
 # Two builds would write the same files, so the later one waits.
 sub begin_build {
     return 0 if $building++;
+    $force_mode = 1;    # which -pvc unsets: LaTeX has to mark the pages of a run that failed
     if (defined fileno $lock && !flock $lock, LOCK_EX | LOCK_NB) {
         print STDERR "Latexmk: this folder is being built already: waiting until that has ended\n";
         flock $lock, LOCK_EX;
@@ -71,8 +79,8 @@ sub begin_build {
     if ($state !~ /^(ended|failed)$/) {
         # latexmk was killed, perhaps with its watcher, and any file may be half-written.
         kill_all("PYCODE_BUILD=$state");
-        unlink grep { !/\.pdf$/ } keys %made, outputs('', 'paper');
-        unlink bsd_glob('paper.{aux,log,out,toc,lof,lot,fls,xdv,made.[0-9]*}'),
+        unlink grep { !/\.pdf$/ } keys %made, outputs('', $job);
+        unlink bsd_glob("$job.{aux,log,out,toc,lof,lot,fls,xdv,made.[0-9]*}"),
             bsd_glob('{{pdf,xe,lua}latex[0-9]*.fls,.results.{tex,json}.[0-9]*}'),
             bsd_glob('figures/.*.pdf.[0-9]*');
         $go_mode = 1;
@@ -85,7 +93,7 @@ sub begin_build {
     }
     # After a commit the PDF has another date, for which LaTeX alone has to run.
     my $dated = "% dated $ENV{SOURCE_DATE_EPOCH}\n";
-    $go_mode ||= 3 unless grep { $_ eq $dated } read_lines("$root/paper.made");
+    $go_mode ||= 3 unless grep { $_ eq $dated } read_lines("$root/$job.made");
     # It would not try again by itself, and Ctrl-C in LaTeX is an error, too.
     $go_mode = 1 if $state eq 'failed';
     write_made($ENV{PYCODE_BUILD}, %made);
@@ -113,17 +121,17 @@ sub pause_build {
 
 # paper.made says how latexmk ended, or which one did not, and what the files were like then.
 sub made {
-    my @lines = read_lines("$root/paper.made");
+    my @lines = read_lines("$root/$job.made");
     my $state = @lines && $lines[-1] =~ /^(ended|failed|[\d-]+)$/ ? $1 : 'missing';
     return $state, map { /^(\w*) (.*)/ ? ($2 => $1) : () } @lines;
 }
 
 sub write_made {
     my ($state, %made) = @_;
-    open my $file, '>', "$root/paper.made.$$" or return;
+    open my $file, '>', "$root/$job.made.$$" or return;
     print $file "% dated $ENV{SOURCE_DATE_EPOCH}\n";
     print $file map({ "$made{$_} $_\n" } sort keys %made), "$state\n";
-    close $file ? rename "$root/paper.made.$$", "$root/paper.made" : unlink "$root/paper.made.$$";
+    close $file ? rename "$root/$job.made.$$", "$root/$job.made" : unlink "$root/$job.made.$$";
 }
 
 # PythonTeX writes the time into two of its files.
@@ -169,12 +177,17 @@ sub kill_all {
 # What results.tex says of the run that wrote it: how it ended, in which folder it ran, the files
 # it read and wrote with their digests, and the claims it checked.
 sub run_record {
-    my %run = (state => 'missing', folder => '', inputs => {}, read => [], claims => {});
+    my %run = (
+        (state => 'missing', folder => '', blocks => '', n_claims => 0),
+        (inputs => {}, read => [], claims => {}),
+    );
     my @lines = read_lines("$root/results.tex");
     return %run unless @lines && $lines[-1] eq "% end\n";
     for (@lines) {
         $run{state}     = $1 if /^\\resultstate\{(\w+)\}/;
         $run{failure}  .= "$1\n" if /^% failure (.+)/;
+        $run{blocks}    = $1 if /^\\resultblocks\{(\w*)\}/;
+        $run{n_claims}  = $1 if /^% claims (\d+)/;
         $run{folder}    = $1 if /^% in (.*)/;
         $run{inputs}{"$2 $3"} = $1 if /^% (?:read|wrote) (\w*) (\w+) (.*)/;
         push @{$run{read}}, $1 if /^% read \w* file (.*)/;
@@ -186,10 +199,26 @@ sub run_record {
 # Whether a run did not end well, its files are not as it left them, or a claim is new.
 sub outdated {
     my %run = @_;
-    my @claims = grep { !/^% / } read_lines(($aux_dir1 // '') . 'paper.claims');
+    my $claims = join '', read_lines(($aux_dir1 // '') . "$job.claims");
+    my %places = map { $_ => 1 } $claims =~ /(.*\n.*\n)/g;
+    my @claims = grep { !/^% / } split /^/, $claims;
+    my $blocks = blocks(($aux_dir1 // '') . "$job.pytxcode");
     return $run{state} ne 'complete'
+        || ($blocks && $blocks ne $run{blocks})
         || grep({ digest(split / /, $_, 2) ne $run{inputs}{$_} } keys %{$run{inputs}})
+        || $run{n_claims} != keys %places    # one less is checked already, but counted
         || grep { !$run{claims}{s/\s+$//r} } @claims;
+}
+
+# What macros.tex and results.py compute as well: a digest of the code, wherever it stands.
+sub blocks {
+    my $digest = '';
+    for (read_lines(shift)) {
+        last if /^=>PYTHONTEX:SETTINGS#/;
+        my $line = /^=>PYTHONTEX#/ ? (split /#/)[6] : s/[ \t]*\n//r;
+        $digest = uc Digest::MD5::md5_hex($digest . $line);
+    }
+    return $digest;
 }
 
 sub read_lines { open my $file, '<', shift or return; return <$file> }
@@ -265,7 +294,6 @@ sub run_pythontex {
     my $ended = grep { /^PythonTeX: / } @output;
     rmtree("${aux_dir1}pythontex-files-$root_filename") if $refusal || !$ended;
     write_failure($refusal // join '', @output) if $refusal || $run{state} ne 'failed';
-    run_again("$job.pytxcode");
     return 1;
 }
 
@@ -279,12 +307,27 @@ sub run_again {
 # What of the blocks would not be followed, and so could show old values.
 sub refusal {
     my @code = @_;
-    return 'no block of paper.tex calls results.begin(pytex)'
+    return "no block of $root_filename.tex calls results.begin(pytex)"
         unless grep { /\bbegin\(pytex\b/ } @code;
-    my %sessions = map { /^=>PYTHONTEX#(\w+#\w+)#.*#(\d+)#$/ ? ($1 => $2) : () } @code;
+    my %sessions = map { /^=>PYTHONTEX#(\w+#\w+)#.*#(.*)#(\d+)#$/ ? ($1 => place($2, $3)) : () } @code;
     return undef if keys %sessions < 2;
     my ($other) = sort grep { $_ ne 'py#default' } keys %sessions;
-    return "paper.tex:$sessions{$other}: all blocks run in one session, but here is $other";
+    return "$sessions{$other}: all blocks run in one session, but here is $other";
+}
+
+# A line of a file, of the document's own if PythonTeX names none.
+sub place { return ($_[0] || "$root_filename.tex") . ":$_[1]" }
+
+# Where a line of code stands that PythonTeX may have looked for in another file.
+sub places_of {
+    my ($wanted) = @_;
+    my ($file, $line, @places);
+    for (read_lines("$aux_dir1$root_filename.pytxcode")) {
+        last if /^=>PYTHONTEX:SETTINGS#/;
+        if (/^=>PYTHONTEX#/) { ($file, $line) = (split /#/)[9, 10] }
+        else { $line++; push @places, place($file, $line) if /^\s*\Q$wanted\E\s*$/ }
+    }
+    return @places;
 }
 
 # Marks the paper as failed where the run could not do so itself: Python or PythonTeX is
@@ -292,7 +335,9 @@ sub refusal {
 sub write_failure {
     my ($output) = @_;
     $output =~ s/\n-{20,}\n.*//s;
-    my $line     = $output =~ /error on line (\d+)/ ? "paper.tex:$1: " : '';
+    my $line     = $output =~ /error on line (\d+)(?: in "(.*)")?:/ ? place($2, $1) . ': ' : '';
+    my @places   = $output =~ /py_default_default\.py", line \d+\n\s*(.*)/ ? places_of($1) : ();
+    $line = "$places[0]: " if @places == 1;
     my ($reason) = grep { /\S/ } reverse split /\n/, $output;
     # What PythonTeX says then is about Windows.
     $reason = 'there is no python on PATH: run make' if $output =~ m{cmd /C};
@@ -313,17 +358,12 @@ my $explained;
 sub explain {
     my %run = run_record();
     print STDERR "\n$run{failure}" if $run{failure};
-    my @unknown;
-    for (read_lines($log_name)) {
-        push @unknown, $1 if /no result is called `([^']+)'/;
-        next unless /^l\.(\d+)|^\S+\.tex:(\d+): .*no result/ && @unknown;
-        my $line = $1 // $2;
-        for my $key (splice @unknown) {
-            open my $near, '-|', 'python3', '-c',
-                'import sys; from pycode import results; print(*results.near(sys.argv[1]))', $key;
-            chomp(my $names = <$near> // '');
-            print STDERR "\npaper.tex:$line: no result is called $key; near it: $names\n";
-        }
+    for (grep /no result is called `/, read_lines($log_name)) {
+        my ($place, $key) = /(\S+:\d+): no result is called `([^']+)'/ or next;
+        open my $near, '-|', 'python3', '-c',
+            'import sys; from pycode import results; print(*results.near(sys.argv[1]))', $key;
+        chomp(my $names = <$near> // '');
+        print STDERR "\n$place: no result is called $key; near it: $names\n";
     }
     $explained = 1;
     return pause_build();
@@ -342,12 +382,12 @@ END {
     if ($cleanup_mode) {
         # What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
         rmtree([bsd_glob(($aux_dir || $out_dir || '.') . '/pythontex-files-*')]);
-        unlink "$root/results.tex", "$root/paper.made";
+        unlink "$root/results.tex", "$root/$job.made";
         unlink bsd_glob("$root/figures/*.pdf") if $cleanup_mode == 1;
     }
     else {
         if (!$status && !whole_pdf()) {
-            print STDERR "\npaper.pdf is not whole: is the disk full?\n";
+            print STDERR "\n$root_filename.pdf is not whole: is the disk full?\n";
             $status = 12;
         }
         explain() if $status && !$explained;

@@ -79,7 +79,7 @@ def _stream(path: str | None) -> TextIO | None:
 
 
 def _step() -> str:
-    """The block of paper.tex that runs, and of how many: PythonTeX's script has them all."""
+    """The block that runs, and of how many: PythonTeX's script has them all."""
     main = sys.modules["__main__"]
     if not hasattr(main, "pytex") or not main.__file__:
         return ""
@@ -89,4 +89,4 @@ def _step() -> str:
     )
     line = str(main.pytex.line)
     at = f"block {blocks.index(line) + 1} of {len(blocks)}, " if line in blocks else ""
-    return f"{at}paper.tex:{line}"
+    return f"{at}line {line}"

@@ -1,6 +1,6 @@
 r"""The record: names what the run found, for the paper and for the world.
 
-A run keeps two files beside paper.tex: results.json holds every number the paper
+A run keeps two files beside the document: results.json holds every number the paper
 prints, unrounded, and results.tex tells LaTeX the same, rounded, for its `\result`.
 Together with it results.tex says whether the run is complete, and for latexmk which
 files it read and wrote, so that no build can take an old value for a new one.
@@ -39,10 +39,13 @@ LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "seaborn")
 _values: dict[str, dict[str, Any]] = {}
 _printed: dict[str, list[str]] = {}  # a value, and the bounds of its interval if it has one
 _claims: dict[str, str] = {}  # each condition, and why it does not hold
+_n_claims = 0  # how many LaTeX has met
 _seed: int | None = None
 _lock: Any = None
 _depends = False  # whether a block has named files
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
+_job = "paper"  # the document's name, without .tex
+_code: list[bytes] = []  # the lines of its blocks, as LaTeX wrote them for PythonTeX
 
 
 def begin(pytex: Any, *, seed: int | None = None) -> None:
@@ -54,13 +57,20 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     set nevertheless.  Until the session ends well results.tex says that the run is incomplete,
     so that nothing of an earlier run can be printed.
     """
-    global _folder, _seed
+    global _code, _folder, _job, _seed
     job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
-    if job != "paper":
-        raise RuntimeError(f"results.tex is that of paper.tex: {job}.tex needs a folder of its own")
+    owner = _document()
+    if job != owner and (ROOT / f"{owner}.tex").exists():
+        raise RuntimeError(
+            f"results.json is that of {owner}.tex: {job}.tex needs a folder of its own"
+        )
     if "PYCODE_BUILD" not in os.environ:
         _wait_for_latexmk()
-    _folder, _seed = os.getcwd(), None if seed is None else int(seed)  # numpy's, too
+    _folder, _job = os.getcwd(), job
+    _seed = None if seed is None else int(seed)  # numpy's, too
+    with inputs.unfollowed(), suppress(OSError):
+        written = Path(f"{_job}.pytxcode").read_bytes()
+        _code = written.partition(b"=>PYTHONTEX:SETTINGS#")[0].splitlines()
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
     if code := _before_begin():
@@ -77,9 +87,9 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         if isinstance(error, claims.ClaimError):
             print(f"ClaimError: {error}", file=sys.stderr)
             return
-        line, source = _place(trace, pytex)
+        place, source = _place(trace, pytex)
         reason = "".join(traceback.format_exception_only(kind, error)).strip()
-        _write_tex("failed", f"paper.tex:{line}: {reason}{source}")
+        _write_tex("failed", f"{place}: {reason}{source}")
         sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = failed
@@ -105,6 +115,16 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     pytex.cleanup = complete
 
 
+def _digest_of_blocks() -> str:
+    """What macros.tex and latexmkrc compute as well: a digest of the code, wherever it stands."""
+    digest = ""
+    for line in _code:
+        if line.startswith(b"=>PYTHONTEX#"):
+            line = line.split(b"#")[6]  # the width of the text, and the like
+        digest = hashlib.md5(digest.encode() + line.rstrip(b" \t")).hexdigest().upper()
+    return digest
+
+
 def _wait_for_latexmk() -> None:
     """Nothing; returns when nobody builds this folder, and keeps others waiting until the end."""
     global _lock
@@ -119,7 +139,7 @@ def record(
     key: str,
     value: Any,
     *,
-    by: str = "paper.tex",
+    by: str = "",
     digits: int = 4,
     unit: str = "1",
     seed: int | Sequence[int] | None = None,
@@ -133,18 +153,18 @@ def record(
     among them are no results and are left out, and so are a dataclass's numbers that are not
     finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.  A dataclass
     may say `by` which function it comes from, which `unit` its fractions have and with how many
-    `digits` they are printed.  A `seed` of the value's own, or several, or (), may take the place
-    of the run's.
+    `digits` they are printed; without `by` the document is named.  A `seed` of the value's own,
+    or several, or (), may take the place of the run's.
 
     Raises TypeError for what cannot be recorded, ValueError for NaN, for a key that has
     another value already and for one that is not of ASCII letters, digits and `_.+-`;
     RuntimeError before the run has begun.
     """
     if not _folder:
-        raise RuntimeError("call results.begin(pytex) in the first block of paper.tex")
+        raise RuntimeError("call results.begin(pytex) in the first block")
     if not _is_result(value):
         raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
-    unit = UNITS.get(key.rpartition(".")[2], unit)
+    by, unit = by or f"{_job}.tex", UNITS.get(key.rpartition(".")[2], unit)
     if is_dataclass(value):
         by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
         unit = getattr(value, "unit", unit)
@@ -192,6 +212,8 @@ def near(key: str) -> list[str]:
 def _add(
     key: str, value: Any, by: str, digits: int, unit: str, seed: int | Sequence[int] | None
 ) -> None:
+    if key == "environment":
+        raise ValueError("environment is what results.json has the versions under: rename the key")
     if not re.fullmatch(r"[\w+-]+(\.[\w+-]+)*", key, re.ASCII):
         raise ValueError(f"{key!r} is no key that LaTeX can read: use letters, digits and _.+-")
     bounds, n = [], None
@@ -230,12 +252,15 @@ def _plain_seed(seed: int | Iterable[int]) -> int | list[int]:
 
 def _false_claims() -> str:
     """A line for each claim that does not hold, with its place; notes which of all do."""
+    global _n_claims
     try:
         with inputs.unfollowed():
-            lines = (Path(_folder) / "paper.claims").read_text(encoding="utf-8").splitlines()
+            written_by_latex = Path(_folder) / f"{_job}.claims"
+            lines = written_by_latex.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # a paper without any
         return ""
     written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
+    _n_claims = len(written)
     with inputs.unfollowed():  # to look a line up in the text makes the text no input of the run
         places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
     record("paper.n_claims", len(places), by="results.begin")
@@ -254,19 +279,38 @@ def _claim_line(file: str, line: int, condition: str) -> int:
     return line
 
 
-def _place(trace: TracebackType | None, pytex: Any) -> tuple[int, str]:
-    """The line of paper.tex that `trace` comes from, and that of pycode if it leads there."""
+def _place(trace: TracebackType | None, pytex: Any) -> tuple[str, str]:
+    """The line of the document that `trace` comes from, and that of pycode if it leads there."""
     script = str(_script())
     frames = traceback.extract_tb(trace)
-    line = int(pytex.line)
+    line, instance = int(pytex.line), str(getattr(pytex, "instance", ""))
     if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
         # PythonTeX's script says which line a block starts on, then has it, two below a call.
         lines = Path(script).read_text(encoding="utf-8").splitlines()[: reached[-1]]
         line = int(re.findall(r"^pytex\.line = '(\d+)'", "\n".join(lines), re.MULTILINE)[-1])
+        instance = re.findall(r"^pytex\.instance = '(\d+)'", "\n".join(lines), re.MULTILINE)[-1]
         line += len(lines) - 3 - max(n for n, text in enumerate(lines) if text == "pytex.before()")
     folder = f"{ROOT / 'pycode'}{os.sep}"
     inner = [frame for frame in frames if frame.filename.startswith(folder)]
-    return line, f" ({inputs.relative(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
+    source = f" ({inputs.relative(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
+    return f"{file_of_block(instance)}:{line}", source
+
+
+def file_of_block(instance: str) -> str:
+    """The file that a block stands in, by its number."""
+    head = f"=>PYTHONTEX#py#default#default#{instance}#".encode()
+    for line in _code:
+        if line.startswith(head):
+            return line.split(b"#")[9].decode() or f"{_job}.tex"
+    return f"{_job}.tex"
+
+
+def _document() -> str:
+    """The name of the document that results.json is of, without .tex."""
+    with inputs.unfollowed(), suppress(OSError, ValueError):
+        recorded = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
+        return str(recorded["environment"].get("document", "paper"))
+    return "paper"
 
 
 def depends(path: str | Path) -> None:
@@ -343,7 +387,8 @@ def _warn_of_unseen() -> None:
 
 def _write_json() -> None:
     """Writes results.json, a line for each value."""
-    entries = {"environment": environment()} | {key: _values[key] for key in sorted(_values)}
+    about = {"document": _job} | environment()
+    entries = {"environment": about} | {key: _values[key] for key in sorted(_values)}
     lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
     _replace(ROOT / "results.json", "{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -356,9 +401,11 @@ def _write_tex(state: str, failure: str = "") -> None:
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
         rf"\resultstate{{{state}}}{{{shown}}}",
+        rf"\resultblocks{{{_digest_of_blocks()}}}",
         *(f"% failure {reason}" for reason in reasons if reason),
         *(rf"\resultvalue{{{key}}}{_braced(shown)}" for key, shown in sorted(_printed.items())),
         *(rf"\claimstate{_braced([c, 'no' if why else 'yes'])}" for c, why in _claims.items()),
+        f"% claims {_n_claims}",
         f"% in {_folder}",
         *(
             f"% read {digest} {kind} {name}"

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import ROOT, Build, Paper, path_without
 
+MARK = "run has not been completed."
 APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"  # what LaTeX makes of a straight one
 
 
@@ -45,6 +46,15 @@ def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
         assert_failed(small, small.build(*options), f"paper.tex:{line}: ZeroDivisionError")
     small.edit("paper.tex", "1 / 0\nsplit = data", "split = data")
     assert_mended(small, built_small)
+
+
+def test_failing_build_runs_python_once(small: Paper) -> None:
+    # latexmk 4.82a and newer would run it until they give up, and say so instead of the error.
+    small.edit("pycode/models.py", "    return {", "    1 / 0\n    return {")
+    for options in ([], ["-f"], ["-g"]):
+        build = small.build(*options)
+        assert build.output.count("This is PythonTeX") == 1
+        assert "too many passes" not in build.output
 
 
 def test_exception_in_pycode_names_both_lines(small: Paper, built_small: Paper) -> None:
@@ -230,11 +240,65 @@ def test_second_document_is_refused(small: Paper, built_small: Paper) -> None:
     (small.folder / "supplement.tex").write_text(
         small.read("paper.tex").replace("folds=3", "folds=4")
     )
-    build = small.build("supplement.tex")
-    assert build.code != 0
-    assert "supplement.tex needs a folder of its own" in build.output
-    assert all("has not been completed" in page for page in small.pages("supplement.pdf"))
+    for _ in range(2):
+        build = small.build("supplement.tex")
+        assert build.code != 0
+        assert "results.json is that of paper.tex" in build.output
+        assert "supplement.tex needs a folder of its own" in build.output
+        assert all("has not been completed" in page for page in small.pages("supplement.pdf"))
     assert_mended(small, built_small)
+
+
+@pytest.mark.parametrize("options", [[], ["thesis.tex"], ["-outdir=build", "thesis"]])
+def test_document_may_have_any_name(small: Paper, built_small: Paper, options) -> None:
+    pdf = "build/thesis.pdf" if "thesis" in options else "thesis.pdf"
+    (small.folder / "paper.tex").rename(small.folder / "thesis.tex")
+    small.build("-C")
+    build = small.build(*options)
+    assert build.code == 0, build.output
+    assert small.pages(pdf) == built_small.pages()
+    assert small.build(*options).rules == []
+    claim = r"\claim{rows.logistic.test > 2}{A claim}. The second page."
+    small.edit("thesis.tex", "The second page.", claim)
+    build = small.build(*options)
+    assert build.code != 0
+    assert re.search(r"thesis.tex:\d+: rows.logistic.test = 0.7 > 2 is false", build.output)
+    small.edit("thesis.tex", claim, "The second page.")
+    small.edit("thesis.tex", "split = data", "1 / 0\nsplit = data")
+    build = small.build(*options)
+    assert re.search(r"\nthesis.tex:1\d: ZeroDivisionError", build.output)
+    assert all("tex:1" in page and MARK in page for page in small.pages(pdf))
+
+
+PART = """
+\\begin{pycode}
+x = 1
+BLOCK
+\\end{pycode}
+Text.
+"""
+
+
+@pytest.mark.parametrize("name", ["more", "parts/more", "parts/paper"])
+@pytest.mark.parametrize("command", ["input", "include"])
+@pytest.mark.parametrize("block", ["1 / 0", "y = = 1"])
+def test_error_in_another_file_names_it(small: Paper, name: str, command: str, block: str) -> None:
+    (small.folder / "parts").mkdir()
+    (small.folder / f"{name}.tex").write_text(PART.replace("BLOCK", block))
+    small.edit("paper.tex", "The second page.", rf"\{command}{{{name}}}")
+    build = small.build()
+    assert build.code != 0
+    reason = "ZeroDivisionError" if "/" in block else "SyntaxError"
+    assert f"\n{name}.tex:4: {reason}" in build.output
+    assert all(f"{name}.tex:4: {reason}" in page for page in small.pages())
+
+
+def test_misspelt_result_and_session_in_another_file(small: Paper) -> None:
+    small.edit("paper.tex", "The second page.", r"\input{more}")
+    (small.folder / "more.tex").write_text("\nText \\result{typo}.\n")
+    assert "\nmore.tex:2: no result is called typo" in small.build().output
+    (small.folder / "more.tex").write_text("\n\\begin{pycode}[two]\n1\n\\end{pycode}\n")
+    assert "more.tex:2: all blocks run in one session" in small.build().output
 
 
 def test_printed_latex_that_breaks_the_pass(small: Paper, built_small: Paper) -> None:
@@ -290,3 +354,97 @@ def test_long_message_is_cut_and_still_set(small: Paper) -> None:
     build = small.build()
     assert_failed(small, build, f"paper.tex:{line_of(small, 'raise')}: ValueError", shown="0.")
     assert "! " not in small.read("paper.log")
+
+
+PDFLATEX = ("pdflatex", "-interaction=nonstopmode", "paper")
+
+
+@pytest.mark.parametrize("engine", ["pdflatex", "xelatex", "lualatex"])
+def test_latex_alone_knows_that_a_block_has_changed(small: Paper, engine: str) -> None:
+    small.edit("paper.tex", "a word", "two words\n\nand a paragraph")
+    plain = (engine, *PDFLATEX[1:])
+    assert small.run(*plain).code == 0
+    assert not any(MARK in page for page in small.pages())
+    small.edit("paper.tex", "folds=3", "folds=4")
+    assert "its blocks have changed" in "".join(small.run(*plain).output.lower().split("\n"))
+    assert all(MARK in page for page in small.pages())
+    build = small.build()
+    assert build.code == 0, build.output
+    assert not any(MARK in page for page in small.pages())
+
+
+def test_latex_alone_knows_that_no_run_begins(small: Paper) -> None:
+    small.edit("paper.tex", "results.begin(pytex)", "# results.begin(pytex)")
+    small.run(*PDFLATEX)
+    assert all(MARK in page for page in small.pages())
+
+
+def test_latexmk_from_another_folder_marks_what_it_does_not_run(small: Paper) -> None:
+    small.edit("paper.tex", "folds=3", "folds=4")
+    parent = Paper(small.folder.parent)
+    parent.run("latexmk", "-cd", "-pdf", "-interaction=nonstopmode", "paper/paper.tex")
+    assert all(MARK in page for page in small.pages())
+
+
+def test_class_without_a_venue_leaves_no_unmarked_page(small: Paper) -> None:
+    small.edit("paper.tex", "{article}", "{report}")
+    for command in (PDFLATEX, ("latexmk",)):
+        build = small.run(*command)
+        assert build.code != 0
+        assert "there is no pycode/venues/report.tex" in build.output
+        assert all(MARK in page for page in small.pages())
+
+
+NUMBERS = r"""
+\num{\result{typo}} \num[round-mode=places]{\result{typo} +- 2e3} \SI{\result{typo}}{\meter}
+\qty{\result{typo}}{\meter} \ang{\result{typo}} \tablenum{\result{typo}} $\num{\result{typo}}$
+$\result{typo}$ \interval{typo} \numlist{\result{typo};\result{typo}}
+\begin{tabular}{S[table-format=1.4]S} \result{typo} & \result{typo} \\ \end{tabular}
+"""
+
+
+@pytest.mark.parametrize("run", ["complete", "failed", "missing"])
+def test_no_number_stands_for_an_unknown_result(small: Paper, run: str) -> None:
+    small.edit("paper.tex", "The second page.", NUMBERS)
+    if run == "failed":
+        small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    if run == "missing":
+        (small.folder / "results.tex").unlink()
+        small.run(*PDFLATEX)
+    else:
+        assert small.build().code != 0
+    page = small.pages()[1].partition(" References")[0]
+    assert page.count("?typo?") == 13
+    assert not re.search(r"\d", page[page.index("?typo?") : page.rindex("?typo?")])
+    assert re.search(r"^! .*Missing number", small.read("paper.log"), re.MULTILINE) is None
+
+
+TABLE = 'from pathlib import Path\nPath("{}").write_text(f"Made: {{score.test:.3f}}.")\nimages ='
+
+
+@pytest.mark.parametrize("where", ["made.tex", "figures/made.tex"])
+def test_file_that_a_block_writes_is_input(small: Paper, tmp_path: Path, where: str) -> None:
+    small.edit("paper.tex", "The second page.", rf"The second page. \input{{{where[:-4]}}}")
+    small.edit("paper.tex", "images =", TABLE.format(where))
+    fresh = small.copy(tmp_path / "fresh")
+    for paper in (small, fresh):
+        build = paper.build()
+        assert build.code == 0, build.output
+        assert "Made: 0.7" in paper.pages()[1]
+        assert paper.build().rules == []
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n8,8,8,8,even\n")
+    made = small.pages()
+    assert small.build().code == 0
+    assert made != small.pages()
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    assert small.build().code != 0
+    assert all(MARK in page for page in small.pages())
+
+
+def test_missing_input_is_named(small: Paper) -> None:
+    small.edit("paper.tex", "The second page.", r"The second page. \input{nosuch}")
+    build = small.build()
+    assert build.code != 0
+    line = line_of(small, "nosuch")
+    assert f"paper.tex:{line}: there is no file nosuch.tex" in build.output
+    assert "?nosuch.tex?" in small.pages()[1]

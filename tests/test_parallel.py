@@ -22,7 +22,7 @@ import pytest
 from conftest import Paper, environment
 from pycode import progress
 
-BAR = re.compile(r"block \d of 2, paper\.tex:\d+: +\d+%\|")
+BAR = re.compile(r"block \d of 2, line \d+: +\d+%\|")
 
 
 @pytest.fixture
