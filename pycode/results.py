@@ -8,6 +8,7 @@ files it read and wrote, so that no build can take an old value for a new one.
 
 import ast
 import difflib
+import hashlib
 import importlib.metadata
 import json
 import os
