@@ -99,8 +99,8 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
         first, other = _drawn.setdefault(name, (_place(), pdf))
         if other != pdf:
             raise ValueError(
-                f"figures/{name}.pdf holds another figure already, drawn{first}: give this one a"
-                f' name of its own, {draw.__name__}(..., name="...")'
+                f"{first}figures/{name}.pdf holds another figure already, drawn there: give this"
+                f' one a name of its own, {draw.__name__}(..., name="...")'
             )
         path = ROOT / "figures" / f"{name}.pdf"
         path.parent.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
 def unprinted() -> list[str]:
     """A line for each figure of this run that LaTeX never got, with its place."""
     return [
-        f"the figure {name!r} is drawn{place} but not printed, so the paper lacks it: print what"
+        f"{place}the figure {name!r} is drawn but not printed, so the paper lacks it: print what"
         r" the call returns, print(...) or \py{...}"
         for name, place in _unprinted.items()
     ]
@@ -131,9 +131,9 @@ def _included(text: str, name: str) -> Included:
 
 
 def _place() -> str:
-    """Where PythonTeX's present block begins, to put behind a verb; nothing elsewhere."""
+    """Where PythonTeX's present block begins, as messages start; nothing elsewhere."""
     pytex = getattr(sys.modules["__main__"], "pytex", None)
-    return f" in the block on line {pytex.line} of paper.tex" if pytex else ""
+    return f"paper.tex:{pytex.line}: " if pytex else ""
 
 
 def _pdf(

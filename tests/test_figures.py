@@ -488,7 +488,7 @@ def test_another_figure_of_the_same_name_is_refused(block, tmp_path):
     assert block("a") == first
     path = tmp_path / "figures/labels.pdf"
     drawn = path.read_bytes()
-    message = r"figures/labels.pdf holds another figure already, drawn in the block on line 7"
+    message = r"paper.tex:7: figures/labels.pdf holds another figure already, drawn there"
     with pytest.raises(ValueError, match=message) as raised:
         block("b")
     assert 'labels(..., name="...")' in str(raised.value)
@@ -517,7 +517,7 @@ def test_another_figure_of_the_same_name_is_refused(block, tmp_path):
 def test_a_figure_that_is_not_printed_is_told(block, names, show):
     included = block(*names)
     (told,) = figures.unprinted()
-    assert "'labels' is drawn in the block on line 7 of paper.tex but not printed" in told
+    assert told.startswith("paper.tex:7: the figure 'labels' is drawn but not printed")
     show(included)
     assert figures.unprinted() == []
 
