@@ -99,7 +99,9 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
 
     def complete() -> None:
         _warn_of_unseen()
-        if false := _false_claims():
+        drawn = sys.modules.get("pycode.figures")
+        lost = drawn.unprinted() if drawn else []
+        if false := "\n".join(filter(None, [_false_claims(), *lost])):
             _write_tex("failed", false)
         else:
             _write_json()

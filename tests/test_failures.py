@@ -341,6 +341,16 @@ def test_paper_that_does_not_begin_a_run(small: Paper) -> None:
     assert "results.begin(pytex)" in build.output
 
 
+def test_figure_that_is_not_printed(small: Paper, built_small: Paper) -> None:
+    small.edit("paper.tex", "print(figures.mistakes(", "len(figures.mistakes(")
+    build = small.build()
+    assert build.code != 0
+    assert "'mistakes' is drawn" in build.output
+    assert "but not printed" in build.output
+    small.edit("paper.tex", "len(figures.mistakes(", "print(figures.mistakes(")
+    assert_mended(small, built_small)
+
+
 def test_warnings_are_shown(small: Paper) -> None:
     small.edit("paper.tex", "images =", 'import warnings; warnings.warn("look here")\nimages =')
     build = small.build()
