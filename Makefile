@@ -13,7 +13,7 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify deep course grade \
+.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify audit deep course grade \
   new clean help
 
 paper: tools ## install what is missing, then build paper.pdf
@@ -51,6 +51,9 @@ course: tools ## all that a course needs, from one source: dist/course/ (docs/co
 
 grade: tools ## a submission, or a folder of them: make grade SUBMISSIONS=<folder>
 	$(VENV) -m tools.grade $(if $(SUBMISSIONS),"$(SUBMISSIONS)" --out dist/grades)
+
+audit: tools ## compute every remembered value again, and fail if one differs
+	PYCODE_AUDIT=all latexmk -g
 
 clean: ## remove all that was made, but .venv
 	latexmk -C

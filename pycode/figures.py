@@ -92,6 +92,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
     def include(*args: Any, name: str = draw.__name__, **kwargs: Any) -> str:
         if not re.fullmatch(r"[\w-]+", name, re.ASCII):
             raise ValueError(f"name={name!r} names no file: use letters, digits, _ and -")
+        _warn_of_settings()
         also = (STYLE.read_text(encoding="utf-8"), version("matplotlib"), version("seaborn"))
         [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
         if not pdf:
@@ -186,8 +187,21 @@ def _style(font: bytes) -> Iterator[None]:
     import matplotlib.pyplot as plt
 
     families = [*([fonts.load(font)] if font else []), *FALLBACK]
-    with plt.style.context([STYLE, {"font.family": families}]):
+    # From matplotlib's defaults, whatever a matplotlibrc or a block has set.
+    with plt.style.context([STYLE, {"font.family": families}], after_reset=True):
         yield
+
+
+def _warn_of_settings() -> None:
+    """Warn of what a block has set in rcParams, which no figure of the paper shows."""
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None or not hasattr(matplotlib, "rcParamsOrig"):
+        return
+    now, first = matplotlib.rcParams, matplotlib.rcParamsOrig
+    changed = [n for n, value in dict.items(first) if repr(dict.get(now, n)) != repr(value)]
+    if changed := sorted(n for n in changed if not n.startswith(("backend", "interactive"))):
+        message = f"figures do not show rcParams of a block ({', '.join(changed)}): set them in"
+        warnings.warn(f"{message} pycode/{STYLE.name}", stacklevel=4)
 
 
 @cache

@@ -293,6 +293,8 @@ class _Describer(pickle.Pickler):
                 value = vars(value)[attribute]
                 used.append(attribute)
             # Of a library's module only what the paper has put there is of interest.
+            if value is sys.modules:
+                values.append(("anything", all_code()))
             library = isinstance(scope[name], ModuleType) and not is_own(scope[name])
             told = _version(scope[name].__name__) if library and not is_own(value) else value
             values.append((".".join(used), told))

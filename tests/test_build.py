@@ -1,8 +1,10 @@
 """latexmk builds the paper in one call, never shows an old value, and does nothing twice."""
 
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +38,7 @@ EDITS = {
     "lines of prose": edit("paper.tex", "Early:", "More.\n\nEarly:"),
     "block": edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)"),
     "style": edit("pycode/paper.mplstyle", "axes.titlesize: 8", "axes.titlesize: 7"),
-    "macros": edit("pycode/macros.tex", r"\bfseries \color { red } ?", r"\bfseries ?"),
+    "macros": edit("pycode/macros.tex", r"\color { red } ? \tl_to_str:n {#1}", r"? \tl_to_str:n {#1}"),
     "data": edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n"),
     "references": edit("references.bib", "{Literate Programming}", "{Illiterate Programming}"),
 }
@@ -270,3 +272,139 @@ def test_cleaning_up(small: Paper) -> None:
     assert left() == kept | {"paper.pdf", "figures/mistakes.pdf"}
     assert small.build("-C").code == 0
     assert left() == kept
+
+
+def put(file: str, text: str) -> Callable[[Paper], None]:
+    def write(paper: Paper) -> None:
+        (paper.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (paper.folder / file).write_text(text, encoding="utf-8")
+
+    return write
+
+
+def insert(paper: Paper) -> None:
+    with sqlite3.connect(paper.folder / "base.db") as database:
+        database.execute("create table if not exists t (a)")
+        database.execute("insert into t values (1)")
+
+
+COUNT = "__import__('sqlite3').connect('base.db').execute('select count(*) from t').fetchone()"
+# What a block asks for, what is there first, what is there then, and what the page says then.
+ASKED = {
+    "a pattern": (
+        "len(list(Path('more').glob('*.csv')))",
+        *(put("more/a.csv", ""), put("more/b.csv", ""), "2"),
+    ),
+    "a listing": ("os.listdir('more')", put("more/a", ""), put("more/z", ""), "z"),
+    "existence": ("Path('alpha').exists()", put("beta", ""), put("alpha", ""), "True"),
+    "a database": (COUNT, insert, insert, "(2,)"),
+    "a hidden file": (
+        "open('.data/x').read()",
+        *(put(".data/x", "low"), put(".data/x", "high"), "high"),
+    ),
+    "a file of the system's folder": (
+        "Path('../elsewhere').read_text()",
+        *(put("../elsewhere", "low"), put("../elsewhere", "high"), "high"),
+    ),
+    "an unbuffered file": (
+        "io.FileIO(Path('raw')).read().decode()",
+        *(put("raw", "low"), put("raw", "high"), "high"),
+    ),
+    "what is named": ("results.depends('seen') or 1", put("seen/a", "1"), put("seen/a", "2"), "1"),
+    "an import": (
+        "helper.VALUE",
+        *(put("helper.py", "VALUE = 'low'"), put("helper.py", "VALUE = 'high'"), "high"),
+    ),
+    "a file at the top of a module": (
+        "helper.VALUE",
+        *(put("note.txt", "low"), put("note.txt", "high"), "high"),
+    ),
+    "a package of parts": (
+        "__import__('parts.part').part.VALUE",
+        *(put("parts/part.py", "VALUE = 1"), put("parts/part.py", "VALUE = 22"), "22"),
+    ),
+}
+
+
+def test_what_blocks_ask_for_is_followed(small: Paper) -> None:
+    top = "from pathlib import Path\nVALUE = Path('note.txt').read_text()\n"
+    put("noted.py", top)(small)
+    for _, before, _, _ in ASKED.values():
+        before(small)
+    asked = "".join(
+        f"print('Asked {n}:', {code.replace('helper', 'noted') if 'top' in name else code}, '.')\n"
+        for n, (name, (code, *_)) in enumerate(ASKED.items())
+    )
+    modules = "import io, os, helper, noted\nfrom pathlib import Path\n"
+    small.edit("paper.tex", "import pycode\n", f"{modules}import pycode\n")
+    small.edit("paper.tex", "images =", f"{asked}images =")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert small.build().rules == []
+    for n, (name, (_, _, change, after)) in enumerate(ASKED.items()):
+        change(small)
+        build = small.build()
+        assert build.code == 0, build.output
+        assert build.rules.count("pythontex") == 1, name
+        said = re.search(rf"Asked {n}: (.*?) \.", small.pages()[0])
+        assert said
+        assert after in said[1], name
+        assert small.build().rules == [], name
+
+
+@pytest.mark.parametrize("what", ["variable", "packages", "requirements"])
+def test_what_surrounds_a_run_is_followed(small: Paper, tmp_path: Path, what: str) -> None:
+    places = tmp_path / "x-packages"
+    (places / "thing-1.0.dist-info").mkdir(parents=True)
+    (small.folder / "requirements.txt").write_text("thing==1.0\n")
+    small.edit("paper.tex", "images =", "import os; print(os.environ.get('LEVEL'))\nimages =")
+    env = {"PYTHONPATH": str(places), "LEVEL": "low"}
+    assert small.run("latexmk", **env).code == 0
+    assert small.run("latexmk", **env).rules == []
+    if what == "variable":
+        env["LEVEL"] = "high"
+    elif what == "packages":
+        (places / "thing-1.0.dist-info").rename(places / "thing-2.0.dist-info")
+    else:
+        (small.folder / "requirements.txt").write_text("thing==2.0\n")
+    build = small.run("latexmk", **env)
+    assert build.code == 0
+    assert "pythontex" in build.rules
+    assert env["LEVEL"] in small.pages()[0]
+    assert small.run("latexmk", **env).rules == []
+
+
+def test_module_saved_between_its_import_and_the_beginning(small: Paper) -> None:
+    saves = "import helper\nif helper.V == 1: open('helper.py', 'w').write('V = 2')\n"
+    (small.folder / "helper.py").write_text("V = 1")
+    (small.folder / "saving.py").write_text(saves)
+    small.edit("paper.tex", "import pycode\n", "import helper, saving\nimport pycode\n")
+    small.edit("paper.tex", "images =", "print(f'V is {helper.V}')\nimages =")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "V is 2" in small.pages()[0]
+
+
+def test_only_imports_and_constants_may_precede_a_run(small: Paper) -> None:
+    small.edit("paper.tex", "results.begin", "rows = data.digits()\nresults.begin")
+    build = small.build()
+    assert build.code != 0
+    assert "'rows = data.digits()' stands before results.begin(pytex)" in build.output
+    small.edit("paper.tex", "rows = data.digits()\n", "seed = 3\n")
+    assert small.build().code == 0
+
+
+def test_what_cannot_be_followed_is_said(small: Paper) -> None:
+    small.edit("paper.tex", "images =", "import subprocess; subprocess.run(['true'])\nimages =")
+    build = small.build()
+    assert build.code == 0
+    assert "what another process, which a block has started, reads is not followed" in build.output
+    small.edit("paper.tex", "subprocess.run", "results.depends('rows.csv'); subprocess.run")
+    assert "is not followed" not in small.build().output
+
+
+def test_every_remembered_value_can_be_computed_again(small: Paper, built_small: Paper) -> None:
+    build = small.run("latexmk", "-g", PYCODE_AUDIT="all")
+    assert build.code == 0, build.output
+    assert "pythontex" in build.rules
+    assert_same(small, built_small)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-import types  # noqa: F401
+import types
 import weakref  # noqa: F401
 from collections import Counter
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import delayed
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -743,6 +743,64 @@ def test_an_edit_of_what_is_reached_is_seen_and_nothing_else(package, how):
     )
     before = fingerprint("__init__.py", "CONSTANT", "CONSTANT")
     assert fingerprint(*edit) != before
+
+
+WAYS = {  # in which a function can reach another
+    "a call": "{f}()",
+    "a list": "[{f}][0]()",
+    "a mapping": "{{'f': {f}}}['f']()",
+    "a partial": "functools.partial({f})()",
+    "a default": "(lambda f={f}: f())()",
+    "a closure": "(lambda f: (lambda: f()))({f})()",
+    "a set": "next(iter({{{f}}}))()",
+    "a class": "type('A', (), {{'m': staticmethod({f})}}).m()",
+    "a variable": "TABLE['{f}']()",
+    "a generator": "sum({f}() for _ in [1])",
+    "a library object": "FunctionTransformer(lambda X: {f}()).transform([[1]])",
+    "a module": "getattr(SELF, '{f}')()",
+}
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_any_edit_of_what_is_reached_computes_anew_and_no_other_does(data):
+    n = 5
+    uses = [
+        data.draw(
+            st.lists(
+                st.tuples(st.integers(i + 1, n - 1), st.sampled_from(sorted(WAYS))), max_size=2
+            )
+        )
+        if i < n - 1
+        else []
+        for i in range(n)
+    ]
+    edited = data.draw(st.integers(0, n - 1))
+
+    def module(constants: list[int]) -> Any:
+        lines = ["import functools", "import numpy as np"]
+        lines += ["from sklearn.preprocessing import FunctionTransformer", "TABLE = {}"]
+        for i in reversed(range(n)):
+            calls = [WAYS[way].format(f=f"f{j}") for j, way in uses[i]]
+            lines += [f"def f{i}():", f"    return {' + '.join([str(constants[i]), *calls])}"]
+            lines.append(f"TABLE['f{i}'] = f{i}")
+        made: Any = types.ModuleType("random_study")
+        made.__file__ = str(ROOT / "random_study.py")
+        sys.modules["random_study"] = made.SELF = made
+        exec("\n".join(lines), made.__dict__)
+        return made
+
+    try:
+        before = module([1] * n)
+        known = source.fingerprint(before.f0)
+        value = before.f0()
+        after = module([1 + (i == edited) for i in range(n)])
+        assert (source.fingerprint(after.f0) != known) >= (after.f0() != value)
+        assert source.fingerprint(module([1] * n).f0) == known
+        if not any(way in ("a variable", "a module") for found in uses for _, way in found):
+            assert (source.fingerprint(after.f0) != known) == (after.f0() != value)
+    finally:
+        del sys.modules["random_study"]
 
 
 DIFFERENT = {
