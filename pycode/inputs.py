@@ -53,6 +53,7 @@ def follow() -> None:
     if hasattr(state, "open"):
         return
     state.open, state.quiet = [Inputs()], 0
+    state.before = _own_modules()
     sys.addaudithook(_audit)
     for name in ("stat", "lstat"):
         plain = getattr(os, name)
@@ -68,6 +69,11 @@ def of_run() -> Inputs:
     """Return the inputs of this whole process."""
     follow()
     return _process().open[0]
+
+
+def imported_before() -> list[str]:
+    """Return the paper's own modules that were imported before anything could be followed."""
+    return _process().before
 
 
 @contextmanager
@@ -160,6 +166,17 @@ def is_library(path: str) -> bool:
                     place.startswith(f"{root}{os.sep}") for place in places for root in roots
                 )
     return memo[path]
+
+
+def _own_modules() -> list[str]:
+    names = []
+    for name, module in list(sys.modules.items()):
+        file, spec = getattr(module, "__file__", None), getattr(module, "__spec__", None)
+        importing = getattr(spec, "_initializing", False)  # one that imports this package
+        own = isinstance(file, str) and not is_internal(os.path.abspath(file))
+        if own and spec is not None and not importing and not name.endswith("customize"):
+            names.append(name)
+    return sorted(name for name in names if name not in MACHINE)
 
 
 def _process() -> Any:

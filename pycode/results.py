@@ -74,6 +74,11 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         _code = written.partition(b"=>PYTHONTEX:SETTINGS#")[0].splitlines()
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
+    if before := inputs.imported_before():
+        raise RuntimeError(
+            f"{', '.join(before)} is imported before pycode, so that nobody sees what it reads:"
+            " import pycode first"
+        )
     if code := _before_begin():
         raise RuntimeError(
             f"{code!r} stands before results.begin(pytex), where only imports and constants may:"
