@@ -179,6 +179,18 @@ def test_a_claim_on_another_line_runs_no_python(claiming):
     assert (claiming.folder / "results.json").stat().st_mtime_ns == written
 
 
+def test_claims_are_counted_when_one_is_gone(claiming):
+    more = "Early: \\result{paper.n_claims} claims \\claim{rows.logistic.cv < 2}{again}."
+    claiming.edit("paper.tex", "Early:", more)
+    assert claiming.build().code == 0
+    assert "Early: 8 claims" in " ".join(claiming.pages())
+    claiming.edit("paper.tex", " \\claim{rows.logistic.cv < 2}{again}", "")
+    assert claiming.build().code == 0
+    assert "Early: 7 claims" in " ".join(claiming.pages())
+    assert json.loads(claiming.read("results.json"))["paper.n_claims"]["value"] == 7
+    assert claiming.build().rules == []
+
+
 def test_a_claim_with_an_unknown_key_names_near_ones(claiming):
     claiming.edit("paper.tex", "rows.logistic.train > 0", "rows.logistics.train > 0")
     build = claiming.build()

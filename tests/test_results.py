@@ -169,6 +169,7 @@ def test_what_is_no_result_is_refused(run, value):
 
 
 def test_a_second_document_is_refused(run, monkeypatch):
+    (run.folder / "paper.tex").touch()
     monkeypatch.setattr(sys, "argv", ["pythontex-files-supplement/py.py"])
     with pytest.raises(RuntimeError, match=r"supplement.tex needs a folder of its own"):
         results.begin(run.pytex)
@@ -207,3 +208,8 @@ def test_digests_of_what_was_read_and_written(run):
     record = hashlib.md5((run.folder / "results.json").read_bytes()).hexdigest()
     assert f"% read {source} pycode/a.py\n" in tex_file(run)
     assert f"% wrote {record} results.json\n" in tex_file(run)
+
+
+def test_environment_is_no_key(run):
+    with pytest.raises(ValueError, match="rename the key"):
+        results.record("environment", 3)
