@@ -96,7 +96,7 @@ def test_warning_false_claim_and_error_are_in_the_margin(small):
     line = small.read("paper.tex").splitlines().index("1 / (") + 1
     assert any("ZeroDivisionError" in text for text in in_the_margin(builds[-1]).values())
     assert f"\npaper.tex:{line}: ZeroDivisionError" in builds[0].output
-    said = builds[0].output.partition("This is PythonTeX")[2].partition("\nPythonTeX:")[0]
+    said = builds[0].output.rpartition("This is PythonTeX")[2].partition("\nPythonTeX:")[0]
     assert "1 / (" in said
     assert all(line.count("(") == line.count(")") for line in said.splitlines())
 

@@ -448,3 +448,13 @@ def test_missing_input_is_named(small: Paper) -> None:
     line = line_of(small, "nosuch")
     assert f"paper.tex:{line}: there is no file nosuch.tex" in build.output
     assert "?nosuch.tex?" in small.pages()[1]
+
+
+def test_appendices_are_called_so(small: Paper) -> None:
+    (begins,) = re.findall(r"\\appendix\n(?:%.*\n)?.*crefalias.*\n", (ROOT / "paper.tex").read_text())
+    small.edit("paper.tex", r"\title{", r"\usepackage{hyperref,cleveref}\title{")
+    more = "\\Cref{a} and \\cref{b}.\n" + begins
+    more += "\\section{A}\\label{a}\n\\subsection{B}\\label{b}\n"
+    small.edit("paper.tex", "The second page.", more)
+    assert small.build().code == 0
+    assert "Appendix A and appendix A.1." in small.pages()[1]
