@@ -364,6 +364,14 @@ sub explain {
         chomp(my $names = <$near> // '');
         print STDERR "\n$place: no result is called $key; near it: $names\n";
     }
+    # LaTeX names another line, or none, for what this leads to.
+    my ($number, $failed) = (0, grep /^(?:!|\S+:\d+:) /, read_lines($log_name));
+    for ($failed ? read_lines($texfile_name) : ()) {
+        $number++;
+        print STDERR "\n" . place('', $number) . ': LaTeX reads % in the argument of a command as a'
+            . " comment: compute what is printed here in a block\n"
+            if /^[^%]*\\[A-Za-z]+\*?(?:\[[^]]*\])?\{[^{}%]*\\py[bcs]?\{[^}%]*(?<!\\)%/;
+    }
     $explained = 1;
     return pause_build();
 }

@@ -458,3 +458,31 @@ def test_appendices_are_called_so(small: Paper) -> None:
     small.edit("paper.tex", "The second page.", more)
     assert small.build().code == 0
     assert "Appendix A and appendix A.1." in small.pages()[1]
+
+
+def test_packages_that_ask_for_more(small: Paper) -> None:
+    packages = r"\usepackage[table,dvipsnames]{xcolor}\usepackage{underscore}\title{"
+    small.edit("paper.tex", r"\title{", packages)
+    more = r"\result{a_b} \num{\result{a_b}} \interval{a_b} \claim{a_b > 1}{a_b.} \textcolor{Plum}{x}"
+    small.edit("paper.tex", "The second page.", more)
+    small.edit(
+        "paper.tex",
+        "images =",
+        'from pycode.inference import Estimate\n'
+        'results.record("a_b", Estimate(2.5, 2.0, 3.0), digits=1)\nimages =',
+    )
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "2.5 2.5 2.5 [2.0, 3.0] a_b. x" in small.pages()[1]
+    assert not re.search("^!", small.read("paper.log"), re.MULTILINE)
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    assert small.build().code != 0
+    assert small.pages()[1].count("?a_b?") == 3
+
+
+def test_percent_in_a_moving_argument_is_explained(small: Paper) -> None:
+    small.edit("paper.tex", "The second page.", r"\section{\py{'%.1f' % score.test}} Second.")
+    line = line_of(small, "section")
+    build = small.build()
+    assert build.code != 0
+    assert f"paper.tex:{line}: LaTeX reads % in the argument of a command as a comment" in build.output
