@@ -451,7 +451,8 @@ def test_missing_input_is_named(small: Paper) -> None:
 
 
 def test_appendices_are_called_so(small: Paper) -> None:
-    (begins,) = re.findall(r"\\appendix\n(?:%.*\n)?.*crefalias.*\n", (ROOT / "paper.tex").read_text())
+    source = (ROOT / "paper.tex").read_text(encoding="utf-8")
+    (begins,) = re.findall(r"\\appendix\n(?:%.*\n)?.*crefalias.*\n", source)
     small.edit("paper.tex", r"\title{", r"\usepackage{hyperref,cleveref}\title{")
     more = "\\Cref{a} and \\cref{b}.\n" + begins
     more += "\\section{A}\\label{a}\n\\subsection{B}\\label{b}\n"
@@ -463,12 +464,13 @@ def test_appendices_are_called_so(small: Paper) -> None:
 def test_packages_that_ask_for_more(small: Paper) -> None:
     packages = r"\usepackage[table,dvipsnames]{xcolor}\usepackage{underscore}\title{"
     small.edit("paper.tex", r"\title{", packages)
-    more = r"\result{a_b} \num{\result{a_b}} \interval{a_b} \claim{a_b > 1}{a_b.} \textcolor{Plum}{x}"
+    more = r"\result{a_b} \num{\result{a_b}} \interval{a_b} \claim{a_b > 1}{a_b.}"
+    more += r" \textcolor{Plum}{x}"
     small.edit("paper.tex", "The second page.", more)
     small.edit(
         "paper.tex",
         "images =",
-        'from pycode.inference import Estimate\n'
+        "from pycode.inference import Estimate\n"
         'results.record("a_b", Estimate(2.5, 2.0, 3.0), digits=1)\nimages =',
     )
     build = small.build()
@@ -485,4 +487,4 @@ def test_percent_in_a_moving_argument_is_explained(small: Paper) -> None:
     line = line_of(small, "section")
     build = small.build()
     assert build.code != 0
-    assert f"paper.tex:{line}: LaTeX reads % in the argument of a command as a comment" in build.output
+    assert f"paper.tex:{line}: LaTeX reads % in the argument" in build.output
