@@ -5,6 +5,7 @@ use Digest::MD5;
 use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
 use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
+use File::Temp 'tempdir';
 use POSIX ();
 
 my $root = getcwd();
@@ -26,6 +27,12 @@ set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
 
 # The blocks run under the first python on PATH.
 $ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
+my ($python3) = grep { -x } map { "$_/python3" } split /:/, $ENV{PATH};
+if ($python3 && !grep { -x "$_/python" } split /:/, $ENV{PATH}) {
+    my $links = tempdir(CLEANUP => 1);
+    symlink $python3, "$links/python";
+    $ENV{PATH} = "$links:$ENV{PATH}";
+}
 # With an output directory the blocks run there, and still import pycode.
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
 # Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
@@ -279,7 +286,7 @@ sub run_pythontex {
             $status = $?;
             kill_all("PYCODE_RUN=$$");
         };
-        while (<$pipe>) { print; push @output, $_ }
+        while (<$pipe>) { print balanced($_); push @output, $_ }
         close $pipe;
         $code = $status //= $?;
         push @output, "\nPythonTeX was killed: build again\n" if $status & 127;
@@ -295,6 +302,18 @@ sub run_pythontex {
     rmtree("${aux_dir1}pythontex-files-$root_filename") if $refusal || !$ended;
     write_failure($refusal // join '', @output) if $refusal || $run{state} ne 'failed';
     return 1;
+}
+
+# A line with a parenthesis for each: by them editors see in the log which file LaTeX is in.
+sub balanced {
+    my ($line) = @_;
+    my ($before, $after) = ('', '');
+    for ($line =~ /[()]/g) {
+        if    ($_ eq '(')      { $after .= ')' }
+        elsif (length $after)  { chop $after }
+        else                   { $before .= '(' }
+    }
+    return $before . $line =~ s/(?=\n?\z)/$after/r;
 }
 
 # Lets latexmk run PythonTeX at the next opportunity, as if its source had changed.
@@ -364,6 +383,14 @@ sub explain {
             'import sys; from pycode import results; print(*results.near(sys.argv[1]))', $key;
         chomp(my $names = <$near> // '');
         print STDERR "\n$place: no result is called $key; near it: $names\n";
+    }
+    # LaTeX names another line, or none, for what this leads to.
+    my ($number, $failed) = (0, grep /^(?:!|\S+:\d+:) /, read_lines($log_name));
+    for ($failed ? read_lines($texfile_name) : ()) {
+        $number++;
+        print STDERR "\n" . place('', $number) . ': LaTeX reads % in the argument of a command as a'
+            . " comment: compute what is printed here in a block\n"
+            if /^[^%]*\\[A-Za-z]+\*?(?:\[[^]]*\])?\{[^{}%]*\\py[bcs]?\{[^}%]*(?<!\\)%/;
     }
     $explained = 1;
     return pause_build();

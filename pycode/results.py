@@ -45,6 +45,7 @@ _seed: int | None = None
 _lock: Any = None
 _depends = False  # whether a block has named files
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
+_warnings: list[str] = []
 _job = "paper"  # the document's name, without .tex
 _code: list[bytes] = []  # the lines of its blocks, as LaTeX wrote them for PythonTeX
 
@@ -93,12 +94,21 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         if isinstance(error, claims.ClaimError):
             print(f"ClaimError: {error}", file=sys.stderr)
             return
-        place, source = _place(trace, pytex)
+        place, source = _place(traceback.extract_tb(trace), pytex)
         reason = "".join(traceback.format_exception_only(kind, error)).strip()
         _write_tex("failed", f"{place}: {reason}{source}")
         sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = failed
+    show = warnings.showwarning
+
+    def warned(message: Warning | str, kind: type[Warning], *place: Any) -> None:
+        found, source = _place(traceback.extract_stack(), pytex)
+        _warnings.append(f"{found}: {kind.__name__}: {message}{source}")
+        show(message, kind, *place)
+
+    # LaTeX shows them too: editors look there, and PythonTeX does not repeat them.
+    warnings.showwarning = warned
     # PythonTeX calls its cleanup last, and only if no block has failed.
     cleanup = pytex.cleanup
 
@@ -287,10 +297,9 @@ def _claim_line(file: str, line: int, condition: str) -> int:
     return line
 
 
-def _place(trace: TracebackType | None, pytex: Any) -> tuple[str, str]:
-    """The line of the document that `trace` comes from, and that of pycode if it leads there."""
+def _place(frames: Sequence[traceback.FrameSummary], pytex: Any) -> tuple[str, str]:
+    """The line of the document that these lead through, and that of pycode if they lead there."""
     script = str(_script())
-    frames = traceback.extract_tb(trace)
     line, instance = int(pytex.line), str(getattr(pytex, "instance", ""))
     if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
         # PythonTeX's script says which line a block starts on, then has it, two below a call.
@@ -299,7 +308,11 @@ def _place(trace: TracebackType | None, pytex: Any) -> tuple[str, str]:
         instance = re.findall(r"^pytex\.instance = '(\d+)'", "\n".join(lines), re.MULTILINE)[-1]
         line += len(lines) - 3 - max(n for n, text in enumerate(lines) if text == "pytex.before()")
     folder = f"{ROOT / 'pycode'}{os.sep}"
-    inner = [frame for frame in frames if frame.filename.startswith(folder)]
+    inner = [
+        frame
+        for frame in frames
+        if frame.filename.startswith(folder) and frame.filename != __file__
+    ]
     source = f" ({inputs.relative(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
     return f"{file_of_block(instance)}:{line}", source
 
@@ -403,12 +416,10 @@ def _write_json() -> None:
 
 def _write_tex(state: str, failure: str = "") -> None:
     reasons = [" ".join(line.split()) for line in failure.splitlines()]
-    # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
-    shown = tex.text(" ".join(reasons)[:400].encode("ascii", "replace").decode())
-    shown = shown.replace("/", r"/\allowbreak{}")
     lines = [
         "% Written by pycode/results.py at each run; edit nothing here.",
-        rf"\resultstate{{{state}}}{{{shown}}}",
+        rf"\resultstate{{{state}}}{{{_message(' '.join(reasons))}}}",
+        *(rf"\resultwarning{{{_message(text)}}}" for text in dict.fromkeys(_warnings)),
         rf"\resultblocks{{{_digest_of_blocks()}}}",
         *(f"% failure {reason}" for reason in reasons if reason),
         *(rf"\resultvalue{{{key}}}{_braced(shown)}" for key, shown in sorted(_printed.items())),
@@ -426,6 +437,12 @@ def _write_tex(state: str, failure: str = "") -> None:
         lines += [f"% wrote {inputs.current('file', name)} file {name}" for name in sorted(written)]
     lines.append("% end")
     _replace(ROOT / "results.tex", "\n".join(lines) + "\n")
+
+
+def _message(text: str) -> str:
+    # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
+    shown = tex.text(" ".join(text.split())[:400].encode("ascii", "replace").decode())
+    return shown.replace("/", r"/\allowbreak{}")
 
 
 def _braced(arguments: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """CoCalc's sequence of commands gives the same paper, and shows errors where it looks for them."""
 
 import re
+import time
 
 import pytest
 
@@ -72,3 +73,44 @@ def test_edits_of_pycode_and_data_arrive(small):
     fresh = small.copy(small.folder.parent / "fresh")
     assert fresh.build().code == 0
     assert fresh.pages() == small.pages()
+
+
+def in_the_margin(build: Build) -> dict[int, str]:
+    """What CoCalc shows beside which line, from what LaTeX says."""
+    found = re.findall(r"^LaTeX Warning: (.*) on input line (\d+)\.", build.output, re.MULTILINE)
+    return {int(line): text for text, line in found}
+
+
+def test_warning_false_claim_and_error_are_in_the_margin(small):
+    claim = r"\claim{max(rows.logistic.test, 0) > 2}{A claim.}"
+    small.edit("paper.tex", "The second page.", f"The second page.\n{claim}")
+    small.edit("paper.tex", "images =", 'import warnings; warnings.warn("look (here")\nimages =')
+    lines = ["", *small.read("paper.tex").splitlines()]
+    for _ in range(2):
+        margin = in_the_margin(cocalc(small, directive=True, forced=False)[-1])
+        assert "does not hold" in margin[lines.index(claim)]
+        warned = next(n for n, line in enumerate(lines) if "look" in line)
+        assert "UserWarning: look [here" in margin[warned]
+    small.edit("paper.tex", "split = data", "1 / (\n0)\nsplit = data")
+    builds = cocalc(small, directive=True, forced=False)
+    line = small.read("paper.tex").splitlines().index("1 / (") + 1
+    assert any("ZeroDivisionError" in text for text in in_the_margin(builds[-1]).values())
+    assert f"\npaper.tex:{line}: ZeroDivisionError" in builds[0].output
+    said = builds[0].output.rpartition("This is PythonTeX")[2].partition("\nPythonTeX:")[0]
+    assert "1 / (" in said
+    assert all(line.count("(") == line.count(")") for line in said.splitlines())
+
+
+def test_build_that_is_stopped_says_so_and_the_next_one_goes_on(small):
+    wait = "import time; time.sleep(30)\nimages ="
+    small.edit("paper.tex", "images =", wait)
+    build = small.start("latexmk")
+    while "incomplete" not in small.read("results.tex"):
+        time.sleep(0.1)
+    build.kill()
+    build.wait()
+    latex = small.run("pdflatex", "-interaction=nonstopmode", "paper", max_print_line="1000")
+    assert "build again to go on" in " ".join(in_the_margin(latex).values())
+    assert all("build again to go on" in page for page in small.pages())
+    small.edit("paper.tex", wait, "images =")
+    assert small.build().code == 0

@@ -186,13 +186,13 @@ def test_missing_pythontex(small: Paper, built_small: Paper, tmp_path: Path) -> 
     assert_mended(small, built_small)
 
 
-def test_missing_python(small: Paper, tmp_path: Path) -> None:
+def test_only_python3(small: Paper, tmp_path: Path) -> None:
     (small.folder / ".venv").unlink()
     small.edit("paper.tex", "folds=3", "folds=4")
     build = small.run("latexmk", PATH=path_without(tmp_path / "bin", "python"))
-    assert build.code != 0
-    assert "there is no python on PATH: run make" in build.output
-    assert all("there is no python on PATH" in page for page in small.pages())
+    assert build.code != 0  # for want of the packages
+    assert "ImportError: python3 is" in build.output
+    assert all("ImportError: python3 is" in page for page in small.pages())
 
 
 # The block runs in a child of one of PythonTeX's workers.
@@ -458,3 +458,43 @@ def test_missing_input_is_named(small: Paper) -> None:
     line = line_of(small, "nosuch")
     assert f"paper.tex:{line}: there is no file nosuch.tex" in build.output
     assert "?nosuch.tex?" in small.pages()[1]
+
+
+def test_appendices_are_called_so(small: Paper) -> None:
+    source = (ROOT / "paper.tex").read_text(encoding="utf-8")
+    (begins,) = re.findall(r"\\appendix\n(?:%.*\n)?.*crefalias.*\n", source)
+    small.edit("paper.tex", r"\title{", r"\usepackage{hyperref,cleveref}\title{")
+    more = "\\Cref{a} and \\cref{b}.\n" + begins
+    more += "\\section{A}\\label{a}\n\\subsection{B}\\label{b}\n"
+    small.edit("paper.tex", "The second page.", more)
+    assert small.build().code == 0
+    assert "Appendix A and appendix A.1." in small.pages()[1]
+
+
+def test_packages_that_ask_for_more(small: Paper) -> None:
+    packages = r"\usepackage[table,dvipsnames]{xcolor}\usepackage{underscore}\title{"
+    small.edit("paper.tex", r"\title{", packages)
+    more = r"\result{a_b} \num{\result{a_b}} \interval{a_b} \claim{a_b > 1}{a_b.}"
+    more += r" \textcolor{Plum}{x}"
+    small.edit("paper.tex", "The second page.", more)
+    small.edit(
+        "paper.tex",
+        "images =",
+        "from pycode.inference import Estimate\n"
+        'results.record("a_b", Estimate(2.5, 2.0, 3.0), digits=1)\nimages =',
+    )
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "2.5 2.5 2.5 [2.0, 3.0] a_b. x" in small.pages()[1]
+    assert not re.search("^!", small.read("paper.log"), re.MULTILINE)
+    small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
+    assert small.build().code != 0
+    assert small.pages()[1].count("?a_b?") == 3
+
+
+def test_percent_in_a_moving_argument_is_explained(small: Paper) -> None:
+    small.edit("paper.tex", "The second page.", r"\section{\py{'%.1f' % score.test}} Second.")
+    line = line_of(small, "section")
+    build = small.build()
+    assert build.code != 0
+    assert f"paper.tex:{line}: LaTeX reads % in the argument" in build.output

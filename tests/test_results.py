@@ -169,6 +169,7 @@ def test_what_is_no_result_is_refused(run, value):
 
 
 def test_a_second_document_is_refused(run, monkeypatch):
+    (run.folder / "paper.tex").touch()
     monkeypatch.setattr(sys, "argv", ["pythontex-files-supplement/py.py"])
     with pytest.raises(RuntimeError, match=r"supplement.tex needs a folder of its own"):
         results.begin(run.pytex)
@@ -221,3 +222,8 @@ def test_numbers_of_numpy_are_written_like_others(run):
     assert found["a"]["seed"] == 3
     assert (found["a"]["interval"], found["a"]["n"]) == ([0.25, 0.75], 8)
     assert [found[key]["seed"] for key in "bcdef"] == [4, [0, 1], [0, 1], [0, 1], []]
+
+
+def test_environment_is_no_key(run):
+    with pytest.raises(ValueError, match="rename the key"):
+        results.record("environment", 3)
