@@ -253,13 +253,13 @@ def _load(key: str) -> Answer | None:
                     os.utime(path)
         about, content = content.split(b"\n", 1)
         about = json.loads(about)
-        read = {tuple(name.split(" ", 1)): digest for name, digest in about["inputs"].items()}
+        read = [(*name.split(" ", 1), digest) for name, digest in about["inputs"].items()]
         of_run = inputs.of_run()
-        for name, digest in read.items():
-            if of_run.get(name, None) != digest and inputs.current(*name) != digest:
+        for kind, name, digest in read:
+            if of_run.get((kind, name)) != digest and inputs.current(kind, name) != digest:
                 return None
-        for name, digest in read.items():
-            inputs.note(*name, digest)
+        for kind, name, digest in read:
+            inputs.note(kind, name, digest)
         return Answer(
             *(content, about["inputs"], about["drew"], False, about["seconds"], about["by"])
         )

@@ -180,18 +180,17 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
 
 
 def _remote(
-    answering: Any, key: str, seed: int, check: bool, settings: Any, call: Any, *arguments: Any
-) -> Any:
+    answering: Any, key: str, seed: int, check: bool, settings: Any, *call: Any
+) -> tuple[Any, ...]:
     """Return a worker's answer to a call, with its key and the worker's versions."""
     # joblib sends nothing if it finds only one worker.
-    answering, call, *arguments = (
-        part.value if isinstance(part, _ByValue) else part for part in (answering, call, *arguments)
+    answering, (function, options), *arguments = (
+        part.value if isinstance(part, _ByValue) else part for part in (answering, *call)
     )
     for name in os.environ.keys() - settings.keys():
         if settings and "NUM_THREADS" not in name and not name.startswith("LOKY"):
             del os.environ[name]
     os.environ.update(settings)
-    function, options = call
     return key, versions(), answering((function, tuple(arguments), options), seed, check)
 
 

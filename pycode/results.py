@@ -75,16 +75,6 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         _code = written.partition(b"=>PYTHONTEX:SETTINGS#")[0].splitlines()
     os.chdir(ROOT)  # so that paths in blocks mean the same with an output directory
     _write_tex("incomplete")
-    if before := inputs.imported_before():
-        raise RuntimeError(
-            f"{', '.join(before)} is imported before pycode, so that nobody sees what it reads:"
-            " import pycode first"
-        )
-    if code := _before_begin():
-        raise RuntimeError(
-            f"{code!r} stands before results.begin(pytex), where only imports and constants may:"
-            " move it"
-        )
     chance.reseed(_seed or 0)
     _note_surroundings()
 
@@ -109,6 +99,16 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
 
     # LaTeX shows them too: editors look there, and PythonTeX does not repeat them.
     warnings.showwarning = warned
+    if before := inputs.imported_before():
+        raise RuntimeError(
+            f"{', '.join(before)} is imported before pycode, so that nobody sees what it reads:"
+            " import pycode first"
+        )
+    if code := _before_begin():
+        raise RuntimeError(
+            f"{code!r} stands before results.begin(pytex), where only imports and constants may:"
+            " move it"
+        )
     # PythonTeX calls its cleanup last, and only if no block has failed.
     cleanup = pytex.cleanup
 

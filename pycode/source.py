@@ -252,7 +252,8 @@ class _Describer(pickle.Pickler):
             return "library", function.__qualname__, _version(function.__module__)
         closure = tuple(map(_content, function.__closure__ or ()))
         if hasattr(function, "registry") and hasattr(function, "dispatch"):
-            closure = (dict(function.registry),)  # singledispatch keeps a cache beside it
+            # singledispatch keeps a cache beside it
+            closure = (dict(getattr(function, "registry")),)  # noqa: B009
         described = (
             *("function", _code(function.__code__)[0], function.__defaults__),
             *(_items(function.__kwdefaults__ or {}), closure, _items(vars(function))),
@@ -309,13 +310,13 @@ class _Describer(pickle.Pickler):
         package = function.__globals__.get("__package__") or ""
         try:
             name = resolve_name("." * level + module, package) if level else module
-            top = sys.modules.get(name.partition(".")[0]) or find_spec(name.partition(".")[0])
-            spec = getattr(top, "__spec__", None) or top
+            top = name.partition(".")[0]
+            spec: Any = getattr(sys.modules.get(top), "__spec__", None) or find_spec(top)
             places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
             if not any(os.path.isabs(p) and not inputs.is_library(p) for p in places):
                 return [(name, _version(name))]
             found = importlib.import_module(name)
-            values = [(name, found)] if not names else []
+            values = [] if names else [(name, found), (top, sys.modules[top])]
             for part in names or ():
                 if not hasattr(found, part):
                     importlib.import_module(f"{name}.{part}")

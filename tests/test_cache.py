@@ -385,7 +385,8 @@ def test_what_no_build_has_used_for_a_month_is_dropped(store):
 
 def test_clock_set_back_does_no_harm(store):
     store.doubled(1)
-    os.utime(*store.entries(), (4e9, 4e9))
+    (entry,) = store.entries()
+    os.utime(entry, (4e9, 4e9))
     assert store.doubled(1) == ([2], 0)
     cache.drop_old()
     assert store.doubled(1) == ([2], 0)

@@ -12,13 +12,15 @@ from conftest import ROOT
 BIN = Path(sys.executable).parent
 # Each module, and what of pycode it may import.
 IMPORTS = {
-    "__init__": set(),
+    "__init__": {"chance", "inputs"},
+    "inputs": set(),
+    "chance": {"inputs"},
     "data": set(),
     "models": set(),
-    "source": set(),
+    "source": {"inputs"},
     "progress": set(),
-    "parallel": {"progress", "source"},
-    "cache": {"parallel", "source"},
+    "parallel": {"chance", "inputs", "progress", "source"},
+    "cache": {"chance", "inputs", "parallel", "source"},
     "inference": set(),
     "evaluation": {"cache", "data", "inference"},
     "inspection": {"cache", "data", "inference"},
@@ -26,9 +28,9 @@ IMPORTS = {
     "fonts": set(),
     "figures": {"cache", "evaluation", "fonts", "inference", "inspection", "tex"},
     "claims": set(),
-    "kept": {"inference"},
+    "kept": {"inference", "inputs"},
     "networks": {"cache", "data", "evaluation", "inference"},
-    "results": {"cache", "claims", "inference", "tex"},
+    "results": {"cache", "chance", "claims", "inference", "inputs", "tex"},
 }
 
 

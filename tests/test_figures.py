@@ -470,10 +470,10 @@ def block(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "_unprinted", {})
     monkeypatch.setattr(sys.modules["__main__"], "pytex", SimpleNamespace(line="7"), raising=False)
     monkeypatch.setenv("PYCODE_CACHE", "off")
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
     yield figures.figure(labels)
     monkeypatch.undo()
-    cache._memory.cache_clear()
+    cache._secret.cache_clear()
 
 
 def labels(*names: str):

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+import os
 import sys
+import warnings
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import ClassVar
@@ -11,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pycode import results
+from pycode import inputs, results
 from pycode.inference import Estimate, proportion
 
 
@@ -23,11 +25,19 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "pythontex-files-paper/py.py")])
     monkeypatch.chdir(tmp_path)
-    for name in ("_values", "_printed", "_read", "_claims"):
+    for name in ("_values", "_printed", "_claims"):
         monkeypatch.setattr(results, name, {})
-    monkeypatch.setattr(results, "_written", set())
-    monkeypatch.setattr(sys, "addaudithook", lambda hook: None)
+    monkeypatch.setattr(results, "_folder", "")
+    monkeypatch.setattr(inputs, "ROOT", tmp_path)
+    monkeypatch.setattr(inputs._process(), "open", [inputs.Inputs()])
+    monkeypatch.setattr(inputs._process(), "before", [])
+    script = tmp_path / "pythontex-files-paper/py.py"
+    script.parent.mkdir()
+    script.write_text("pytex.before()\nresults.begin(pytex)\n")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    os.utime(tmp_path / "pycode/a.py", (1e9, 1e9))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     pytex = SimpleNamespace(
         line="1", cleanup=lambda: None, dependencies=[], add_dependencies=lambda *paths: None
     )
@@ -190,7 +200,7 @@ def test_key_that_latex_cannot_read_is_refused(run, key):
 
 
 def test_recording_before_the_run_has_begun_is_refused(run, monkeypatch):
-    monkeypatch.setattr(results, "_read", {})
+    monkeypatch.setattr(results, "_folder", "")
     with pytest.raises(RuntimeError, match=r"call results.begin\(pytex\)"):
         results.record("x", 1)
 
@@ -206,8 +216,8 @@ def test_digests_of_what_was_read_and_written(run):
     run.pytex.cleanup()
     source = hashlib.md5((run.folder / "pycode/a.py").read_bytes()).hexdigest()
     record = hashlib.md5((run.folder / "results.json").read_bytes()).hexdigest()
-    assert f"% read {source} pycode/a.py\n" in tex_file(run)
-    assert f"% wrote {record} results.json\n" in tex_file(run)
+    assert f"% read {source} file pycode/a.py\n" in tex_file(run)
+    assert f"% wrote {record} file results.json\n" in tex_file(run)
 
 
 def test_numbers_of_numpy_are_written_like_others(run):
