@@ -251,10 +251,15 @@ class _ByName(cloudpickle.Pickler):
 
 
 def _named(module: str, name: str) -> Any:
-    """Return what is called `name` in a module of the paper."""
+    """Return the function or class that is called `name` in a module of the paper.
+
+    Raises LookupError if there is something else.
+    """
     found: Any = sys.modules.get(module) or importlib.import_module(module)
     for part in name.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, None)
+    if not isinstance(found, (type, FunctionType)):
+        raise LookupError(f"{module}.{name}, which a value holds, is no function or class here")
     return found
 
 

@@ -101,8 +101,8 @@ def is_own(value: Any) -> bool:
     else:
         name = getattr(value, "__module__", None)
         module = sys.modules.get(name) if isinstance(name, str) else None
-        if name == "__main__" or (isinstance(value, FunctionType) and module is None):
-            return True  # from a block of paper.tex, or made by one
+        if name == "__main__" or (isinstance(value, (FunctionType, type)) and module is None):
+            return True  # from a block of paper.tex, made by one, or sent here
     file = getattr(module, "__file__", None)
     if getattr(module, "__name__", "") in inputs.MACHINE:
         return False
