@@ -237,7 +237,8 @@ sub digest {
     my ($kind, $name) = @_;
     return defined $ENV{$name} ? Digest::MD5::md5_hex($ENV{$name}) : '' if $kind eq 'env';
     return -d $name ? 'folder' : -e $name ? 'file' : '' if $kind eq 'exists';
-    return -e $name ? join '_', (stat _)[7, 9] : '' if $kind eq 'stamp';
+    # latexmk 4.86 has another stat, which knows no `_` and has parts of seconds.
+    return -e $name ? join '_', (CORE::stat _)[7, 9] : '' if $kind eq 'stamp';
     if ($kind =~ /^(folder|packages)$/) {
         opendir my $folder, $name or return '';
         my %found = map { $_ => 1 } readdir $folder;

@@ -48,6 +48,11 @@ DELETED = ("figures/mistakes.pdf", "results.tex", "results.json", "paper.pdf")
 DELETED += ("pythontex-files-paper",)
 
 
+def test_nothing_is_run_again_by_a_latexmk_with_its_own_stat(small: Paper) -> None:
+    # That of Debian 13 imports this, too.
+    assert small.run("latexmk", PERL5OPT="-MTime::HiRes=stat").rules == []
+
+
 @pytest.mark.parametrize("change", EDITS.values(), ids=list(EDITS))
 def test_edited_paper_is_like_a_cold_one(small: Paper, tmp_path: Path, change) -> None:
     before = small.pages()
