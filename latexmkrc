@@ -66,6 +66,7 @@ begin_build();
 if (grep { /^--?pvc$/ } @ARGV) {    # others may build in between
     $compiling_cmd = 'internal begin_build';
     $success_cmd   = 'internal pause_build';
+    $failure_cmd   = 'internal explain';
 }
 
 # latexmk does not see a figure deleted or replaced, what kept the last run from its end (a
@@ -372,10 +373,10 @@ sub write_failure {
     close $record;
 }
 
-# The last word after a failure, in latexmk -pvc after each.
-$failure_cmd = 'internal explain';
+# The last word after a failure; in latexmk -pvc after each, before latexmk's own.
 my $explained;
 sub explain {
+    STDOUT->flush();
     my %run = run_record();
     print STDERR "\n$run{failure}" if $run{failure};
     for (grep /no result is called `/, read_lines($log_name)) {

@@ -43,7 +43,10 @@ def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
     small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
     line = line_of(small, "1 / 0")
     for options in ([], ["-f"], []):  # the first failure, a forced one, and no change since
-        assert_failed(small, small.build(*options), f"paper.tex:{line}: ZeroDivisionError")
+        build = small.build(*options)
+        assert_failed(small, build, f"paper.tex:{line}: ZeroDivisionError")
+        last = build.output.splitlines()[-1]  # not latexmk's own summary
+        assert last == f"paper.tex:{line}: ZeroDivisionError: division by zero"
     small.edit("paper.tex", "1 / 0\nsplit = data", "split = data")
     assert_mended(small, built_small)
 
