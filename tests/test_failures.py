@@ -60,6 +60,14 @@ def test_failing_build_runs_python_once(small: Paper) -> None:
         assert "too many passes" not in build.output
 
 
+def test_exception_is_told_by_a_python_that_has_forgotten_its_script(small: Paper) -> None:
+    # Python 3.14 has when it calls sys.excepthook.
+    small.edit("paper.tex", "split = data", "del __file__; 1 / 0\nsplit = data")
+    build = small.build()
+    assert_failed(small, build, f"paper.tex:{line_of(small, '1 / 0')}: ZeroDivisionError")
+    assert "AttributeError" not in build.output
+
+
 def test_exception_in_pycode_names_both_lines(small: Paper, built_small: Paper) -> None:
     small.edit("pycode/models.py", "    return {", "    1 / 0\n    return {")
     number = small.read("pycode/models.py").splitlines().index("    1 / 0") + 1
