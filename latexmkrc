@@ -3,6 +3,7 @@
 use Cwd qw(abs_path getcwd);
 use Digest::MD5;
 use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
+use File::Basename 'dirname';
 use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
 use File::Temp 'tempdir';
@@ -37,6 +38,11 @@ if ($python3 && !grep { -x "$_/python" } split /:/, $ENV{PATH}) {
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
 # Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+# So Python compiles PythonTeX's code each time, and 3.12 or newer warns of that of PythonTeX 0.18.
+my ($pythontex) = grep { -x } map { "$_/pythontex" } split /:/, $ENV{PATH};
+$ENV{PYTHONWARNINGS} = join ',', $ENV{PYTHONWARNINGS} || (),
+    map { 'ignore::SyntaxWarning:' . s/\.py$//r } bsd_glob(dirname(abs_path($pythontex)) . '/*.py')
+    if $pythontex;
 # The order of a set of texts is another for each seed.
 $ENV{PYTHONHASHSEED} = 0;
 rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);

@@ -368,6 +368,7 @@ def test_warnings_are_shown(small: Paper) -> None:
     assert build.code == 0
     assert "look here" in build.output
     assert f"line {line_of(small, 'look here')}" in build.output
+    assert "SyntaxWarning" not in build.output  # of PythonTeX's own code
 
 
 def test_long_message_is_cut_and_still_set(small: Paper) -> None:
