@@ -406,7 +406,10 @@ def test_only_imports_and_constants_may_precede_a_run(small: Paper) -> None:
 
 
 def test_what_cannot_be_followed_is_said(small: Paper) -> None:
-    small.edit("paper.tex", "images =", "import subprocess; subprocess.run(['true'])\nimages =")
+    lscpu = "import subprocess; subprocess.run(['lscpu'], capture_output=True)\n"  # as numpy 1.26
+    small.edit("paper.tex", "images =", f"{lscpu}images =")
+    assert "is not followed" not in small.build().output
+    small.edit("paper.tex", lscpu, "import subprocess; subprocess.run(['true'])\n")
     build = small.build()
     assert build.code == 0
     assert "what another process, which a block has started, reads is not followed" in build.output
