@@ -3,6 +3,7 @@
 use Cwd qw(abs_path getcwd);
 use Digest::MD5;
 use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
+use File::Basename 'dirname';
 use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
 use File::Temp 'tempdir';
@@ -37,6 +38,11 @@ if ($python3 && !grep { -x "$_/python" } split /:/, $ENV{PATH}) {
 $ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
 # Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+# So Python compiles PythonTeX's code each time, and 3.12 or newer warns of that of PythonTeX 0.18.
+my ($pythontex) = grep { -x } map { "$_/pythontex" } split /:/, $ENV{PATH};
+$ENV{PYTHONWARNINGS} = join ',', $ENV{PYTHONWARNINGS} || (),
+    map { 'ignore::SyntaxWarning:' . s/\.py$//r } bsd_glob(dirname(abs_path($pythontex)) . '/*.py')
+    if $pythontex;
 # The order of a set of texts is another for each seed.
 $ENV{PYTHONHASHSEED} = 0;
 rmtree([bsd_glob("$root/{,pycode/,pycode/*/}__pycache__")]);
@@ -66,6 +72,7 @@ begin_build();
 if (grep { /^--?pvc$/ } @ARGV) {    # others may build in between
     $compiling_cmd = 'internal begin_build';
     $success_cmd   = 'internal pause_build';
+    $failure_cmd   = 'internal explain';
 }
 
 # latexmk does not see a figure deleted or replaced, what kept the last run from its end (a
@@ -237,7 +244,8 @@ sub digest {
     my ($kind, $name) = @_;
     return defined $ENV{$name} ? Digest::MD5::md5_hex($ENV{$name}) : '' if $kind eq 'env';
     return -d $name ? 'folder' : -e $name ? 'file' : '' if $kind eq 'exists';
-    return -e $name ? join '_', (stat _)[7, 9] : '' if $kind eq 'stamp';
+    # latexmk 4.86 has another stat, which knows no `_` and has parts of seconds.
+    return -e $name ? join '_', (CORE::stat _)[7, 9] : '' if $kind eq 'stamp';
     if ($kind =~ /^(folder|packages)$/) {
         opendir my $folder, $name or return '';
         my %found = map { $_ => 1 } readdir $folder;
@@ -371,10 +379,10 @@ sub write_failure {
     close $record;
 }
 
-# The last word after a failure, in latexmk -pvc after each.
-$failure_cmd = 'internal explain';
+# The last word after a failure; in latexmk -pvc after each, before latexmk's own.
 my $explained;
 sub explain {
+    STDOUT->flush();
     my %run = run_record();
     print STDERR "\n$run{failure}" if $run{failure};
     for (grep /no result is called `/, read_lines($log_name)) {

@@ -30,7 +30,8 @@ MACHINE = {"pycode"} | {
     for name in ("cache", "chance", "inputs", "kept", "parallel", "progress", "results", "source")
 }
 SYSTEM = ("/proc/", "/dev/", "/sys/", "/etc/", "/usr/")
-FONT_TOOLS = {"fc-list", "kpsewhich"}  # say where fonts are
+# They say where fonts are, and to joblib and older numpy what the processor is like.
+MACHINE_TOOLS = {"fc-list", "kpsewhich", "lscpu"}
 TEMPORARY = re.compile(r"joblib_memmapping_folder|/loky-|/fontlist-")
 
 
@@ -193,7 +194,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in _EVENTS or _process().quiet:
         return
     how, position = _EVENTS[event]
-    if how == "processes" and arguments and arguments[0] in FONT_TOOLS:
+    if how == "processes" and arguments and arguments[0] in MACHINE_TOOLS:
         return
     path = arguments[position] if how != "processes" else ""
     if event == "sqlite3.connect":

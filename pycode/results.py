@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
@@ -372,8 +373,10 @@ def _note_surroundings() -> None:
             inputs.note("packages", inputs.relative(entry))
 
 
+@lru_cache
 def _script() -> Path:
     """Return the script that PythonTeX makes of the blocks."""
+    # Python 3.14 forgets it before it tells of an exception; the run has asked at its beginning.
     return Path(str(sys.modules["__main__"].__file__))
 
 

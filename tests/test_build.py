@@ -48,6 +48,11 @@ DELETED = ("figures/mistakes.pdf", "results.tex", "results.json", "paper.pdf")
 DELETED += ("pythontex-files-paper",)
 
 
+def test_nothing_is_run_again_by_a_latexmk_with_its_own_stat(small: Paper) -> None:
+    # That of Debian 13 imports this, too.
+    assert small.run("latexmk", PERL5OPT="-MTime::HiRes=stat").rules == []
+
+
 @pytest.mark.parametrize("change", EDITS.values(), ids=list(EDITS))
 def test_edited_paper_is_like_a_cold_one(small: Paper, tmp_path: Path, change) -> None:
     before = small.pages()
@@ -401,12 +406,17 @@ def test_only_imports_and_constants_may_precede_a_run(small: Paper) -> None:
 
 
 def test_what_cannot_be_followed_is_said(small: Paper) -> None:
-    small.edit("paper.tex", "images =", "import subprocess; subprocess.run(['true'])\nimages =")
+    lscpu = "import subprocess; subprocess.run(['lscpu'], capture_output=True)\n"  # as numpy 1.26
+    small.edit("paper.tex", "images =", f"{lscpu}images =")
+    assert "is not followed" not in small.build().output
+    small.edit("paper.tex", lscpu, "import subprocess; subprocess.run(['true'])\n")
     build = small.build()
     assert build.code == 0
     assert "what another process, which a block has started, reads is not followed" in build.output
     small.edit("paper.tex", "subprocess.run", "results.depends('rows.csv'); subprocess.run")
-    assert "is not followed" not in small.build().output
+    assert small.build().code == 0
+    # LaTeX's first pass still shows what the old run has said.
+    assert "is not followed" not in small.read("paper.log")
 
 
 def test_every_remembered_value_can_be_computed_again(small: Paper, built_small: Paper) -> None:

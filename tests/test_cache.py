@@ -119,7 +119,7 @@ def counted_study(built_study: Paper, tmp_path_factory: pytest.TempPathFactory) 
     paper = built_study.copy(tmp_path_factory.mktemp("counted") / "paper")
     (paper.folder / "helpers.py").write_text(HELPERS, encoding="utf-8")
     paper.edit("pycode/evaluation.py", EVALUATION, "helpers.rate(fitted, X[test], y[test])")
-    paper.edit("pycode/evaluation.py", "import pickle\n", "import pickle\nimport helpers\n")
+    paper.edit("pycode/evaluation.py", "import io\n", "import io\nimport helpers\n")
     counter = paper.folder / "counter/sitecustomize.py"
     counter.parent.mkdir()
     counter.write_text(COUNTER, encoding="utf-8")

@@ -43,7 +43,10 @@ def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
     small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
     line = line_of(small, "1 / 0")
     for options in ([], ["-f"], []):  # the first failure, a forced one, and no change since
-        assert_failed(small, small.build(*options), f"paper.tex:{line}: ZeroDivisionError")
+        build = small.build(*options)
+        assert_failed(small, build, f"paper.tex:{line}: ZeroDivisionError")
+        last = build.output.splitlines()[-1]  # not latexmk's own summary
+        assert last == f"paper.tex:{line}: ZeroDivisionError: division by zero"
     small.edit("paper.tex", "1 / 0\nsplit = data", "split = data")
     assert_mended(small, built_small)
 
@@ -55,6 +58,14 @@ def test_failing_build_runs_python_once(small: Paper) -> None:
         build = small.build(*options)
         assert build.output.count("This is PythonTeX") == 1
         assert "too many passes" not in build.output
+
+
+def test_exception_is_told_by_a_python_that_has_forgotten_its_script(small: Paper) -> None:
+    # Python 3.14 has when it calls sys.excepthook.
+    small.edit("paper.tex", "split = data", "del __file__; 1 / 0\nsplit = data")
+    build = small.build()
+    assert_failed(small, build, f"paper.tex:{line_of(small, '1 / 0')}: ZeroDivisionError")
+    assert "AttributeError" not in build.output
 
 
 def test_exception_in_pycode_names_both_lines(small: Paper, built_small: Paper) -> None:
@@ -357,6 +368,7 @@ def test_warnings_are_shown(small: Paper) -> None:
     assert build.code == 0
     assert "look here" in build.output
     assert f"line {line_of(small, 'look here')}" in build.output
+    assert "SyntaxWarning" not in build.output  # of PythonTeX's own code
 
 
 def test_long_message_is_cut_and_still_set(small: Paper) -> None:
