@@ -145,7 +145,8 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
         if (name != "__main__" and is_own(module)) or (afar and name in inputs.MACHINE):
             cloudpickle.register_pickle_by_value(module)
     if afar:
-        config["scatter"] = [a for task in tasks.values() for a in task.call[1] if _is_array(a)]
+        arrays = {id(a): a for task in tasks.values() for a in task.call[1] if _is_array(a)}
+        config["scatter"] = list(arrays.values())
     answering = _ByValue(answer) if afar else answer
     # What the paper has set in this process since its workers started.
     settings = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}

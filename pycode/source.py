@@ -9,7 +9,6 @@ import os
 import pickle
 import re
 import sys
-import threading
 import weakref
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -44,7 +43,6 @@ MODULE_BOOKKEEPING = set(
 )
 # With these a function finds by name what its code does not show.
 DYNAMIC = {"eval", "exec", "compile", "globals", "__import__", "import_module"}
-LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
 _FIXED = (re.Pattern, np.ufunc, np.generic, BuiltinFunctionType)  # data that nobody can change
 # What a pickle, which nobody reads, has in the place of what is described: any callable serves.
@@ -195,7 +193,8 @@ class _Describer(pickle.Pickler):
             return _stand_in, ("mapping",), dict(value)
         if isinstance(value, weakref.ref):
             return _stand_in, ("reference",), (value(),)
-        if isinstance(value, (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, *LOCKS)):
+        lock = type(value).__module__ == "_thread"  # which has no content
+        if lock or isinstance(value, (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)):
             return _stand_in, (type(value),)
         if isinstance(value, PurePath):  # wherever the paper is
             return _stand_in, (
