@@ -31,6 +31,8 @@ MACHINE = {"pycode"} | {
 }
 SYSTEM = ("/proc/", "/dev/", "/sys/", "/etc/", "/usr/")
 # They say where fonts are, and to joblib and older numpy what the processor is like.
+# Modules of Python's through which a path or a variable is asked for.
+THROUGH = {"genericpath", "posixpath", "pathlib", "glob", "shutil", "os", "collections"}
 MACHINE_TOOLS = {"fc-list", "kpsewhich", "lscpu"}
 TEMPORARY = re.compile(r"joblib_memmapping_folder|/loky-|/fontlist-")
 
@@ -210,6 +212,10 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     nameless = getattr(os, "O_TMPFILE", 0)  # such a file has only a folder
     if is_internal(path) or (event == "open" and nameless and arguments[2] & nameless == nameless):
         return
+    # These events come before Python tries, and in vain if there is something already.
+    new = event == "os.mkdir" or (event == "open" and "x" in str(arguments[1]))
+    if new and _is_there(path):
+        return
     if how == "written" or (event == "open" and _writes(*arguments[1:3])):
         _note_written(path)
     elif how == "file":
@@ -230,6 +236,11 @@ _EVENTS = {
     "os.symlink": ("written", 1),
     **dict.fromkeys(("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec"), ("processes", 0)),
 }
+
+
+def _is_there(path: str) -> bool:
+    with unfollowed():
+        return os.path.lexists(path)
 
 
 def _writes(mode: Any, flags: Any) -> bool:
@@ -280,16 +291,16 @@ def _noting_variables(getitem: Any) -> Any:
 
 def _by_paper(frame: FrameType | None) -> bool:
     """Return whether the paper's code asks, itself or through the standard library's paths."""
-    through = ("genericpath.py", "posixpath.py", "pathlib.py", "glob.py", "shutil.py", "os.py")
-    through += ("pathlib/", "_collections_abc.py", "codecs>", "_abc>", "os>", "genericpath>")
-    through += ("posixpath>", "/_local.py")
+    name = ""
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.endswith(through) and "/pathlib/" not in file:
-            machine = frame.f_globals.get("__name__") in MACHINE
-            return not (file.startswith("<frozen") or machine or is_library(file))
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] not in THROUGH:
+            break
         frame = frame.f_back
-    return False
+    if frame is None or name in MACHINE:
+        return False
+    file = frame.f_code.co_filename
+    return not (file.startswith("<frozen") or is_library(file))
 
 
 def _by_machinery(frame: FrameType | None) -> bool:

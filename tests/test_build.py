@@ -303,6 +303,10 @@ ASKED = {
         *(put("more/a.csv", ""), put("more/b.csv", ""), "2"),
     ),
     "a listing": ("os.listdir('more')", put("more/a", ""), put("more/z", ""), "z"),
+    "a folder that may be there": (
+        "Path('kept').mkdir(exist_ok=True) or Path('kept/x').read_text()",
+        *(put("kept/x", "low"), put("kept/x", "high"), "high"),
+    ),
     "existence": ("Path('alpha').exists()", put("beta", ""), put("alpha", ""), "True"),
     "a database": (COUNT, insert, insert, "(2,)"),
     "a hidden file": (

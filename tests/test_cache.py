@@ -702,6 +702,9 @@ REACHING = {
 }
 
 
+KNOWN_BY_ALL_CODE = {"a generator", "eval", "a ufunc", "the module", "a module by name"}
+
+
 def cycle(item: Any) -> list[Any]:
     found = [item]
     found.append(found)
@@ -743,10 +746,8 @@ def test_an_edit_of_what_is_reached_is_seen_and_nothing_else(package, how):
     inside = how in ("a relative import inside", "a module by name")
     edit = ("sub.py", "return 1", "return 2") if inside else ("__init__.py", "x + C", "x - C")
     before = fingerprint("__init__.py", "CONSTANT", "CONSTANT")
-    assert fingerprint("__init__.py", "def cost(", "# a comment\ndef cost(") == before or (
-        how
-        in ("a generator", "eval", "a ufunc", "a lock beside it", "the module")  # known by all code
-    )
+    commented = fingerprint("__init__.py", "def cost(", "# a comment\ndef cost(")
+    assert commented == before or how in KNOWN_BY_ALL_CODE
     before = fingerprint("__init__.py", "CONSTANT", "CONSTANT")
     assert fingerprint(*edit) != before
 
