@@ -391,7 +391,7 @@ def _before_begin() -> str:
         code = ast.unparse(statement)
         if re.search(r"\bbegin\(pytex\b", code):
             break
-        if isinstance(statement, (ast.Import, ast.ImportFrom)) or "pytex" in code:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)) or "pytex" in code.lower():
             continue
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
             continue
