@@ -391,7 +391,9 @@ def _before_begin() -> str:
         code = ast.unparse(statement)
         if re.search(r"\bbegin\(pytex\b", code):
             break
-        if isinstance(statement, (ast.Import, ast.ImportFrom)) or "pytex" in code.lower():
+        if isinstance(statement, (ast.Import, ast.ImportFrom)) or re.search(
+            "py(thon)?tex", code, re.I
+        ):
             continue
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
             continue
