@@ -403,10 +403,12 @@ def _inside(path: PurePath) -> bool:
 def _version(module: str | None) -> str:
     """Return a module's name and its library's version, Python's own being that of Python."""
     name = (module or "").partition(".")[0]
-    memo = inputs._process().__dict__.setdefault("versions", {})
-    if name not in memo:
-        memo[name] = getattr(sys.modules.get(name), "__version__", None)
-        if memo[name] is None and name not in sys.stdlib_module_names:
+    found = getattr(sys.modules.get(name), "__version__", None)
+    if found is None and name not in sys.stdlib_module_names:
+        memo = inputs._process().__dict__.setdefault("versions", {})
+        if name not in memo:
+            memo[name] = None
             with suppress(PackageNotFoundError, ValueError):
                 memo[name] = version(name)
-    return f"{module} {memo[name]}"
+        found = memo[name]
+    return f"{module} {found}"
