@@ -203,7 +203,8 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
     function, arguments, options = call
     with _one_thread(), inputs.recorded() as found:
         arguments = tuple(np.ascontiguousarray(a) if _is_strided(a) else a for a in arguments)
-        arguments, options = copy.deepcopy((arguments, options))
+        fixed = {id(a): a for a in arguments if _is_read_only_file(a)}
+        arguments, options = copy.deepcopy((arguments, options), fixed)
         code, before = [], ""
         if check:
             code = source.describe((function, [a for a in arguments if not _is_array(a)], options))
@@ -298,8 +299,17 @@ def _is_strided(value: Any) -> bool:
     return _is_array(value) and not (value.flags.c_contiguous or value.flags.f_contiguous)
 
 
+def _is_read_only_file(value: Any) -> bool:
+    """Return whether an array is a file, perhaps larger than memory, that nobody can write to.
+
+    joblib sends arrays by files of its own, which are copied: elsewhere they can be written to.
+    """
+    mapped = isinstance(value, np.memmap) and not value.flags.writeable
+    return mapped and not inputs.TEMPORARY.search(str(value.filename))
+
+
 def _is_array(value: Any) -> bool:
-    return type(value) is np.ndarray and value.dtype != object
+    return type(value) in (np.ndarray, np.memmap) and value.dtype != object
 
 
 @functools.cache

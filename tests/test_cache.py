@@ -868,6 +868,18 @@ def test_a_file_that_is_mapped_to_memory_counts_by_its_content(tmp_path):
     assert source.fingerprint(np.load(path, mmap_mode="r")) != before
 
 
+def kind_of(X):
+    return type(X).__name__, X.flags.writeable, float(X[-1])
+
+
+@pytest.mark.parametrize("n", ["1", "2"])
+def test_a_file_that_is_mapped_to_memory_is_not_copied(store, workers, monkeypatch, tmp_path, n):
+    monkeypatch.setenv("PYCODE_WORKERS", n)
+    np.save(tmp_path / "rows.npy", np.arange(10.0))
+    X = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert cache.compute([delayed(kind_of)(X)] * 2) == [("memmap", False, 9.0)] * 2
+
+
 def test_search_over_numbers_is_described(store):
     X, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
     search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X, y)
