@@ -33,14 +33,14 @@ def collected() -> dict:
     found = {}
 
     def run(calls, *, alone=False):
-        for key, call in calls.items():
+        for key, task in calls.items():
             start = time.monotonic()
-            value = next(iter(parallel._here({key: call}, float("inf"))))
-            found[key] = (time.monotonic() - start, alone, call)
+            value = next(iter(parallel._here({key: task}, float("inf"))))
+            found[key] = (time.monotonic() - start, alone, task.call)
             yield value
 
     real, parallel.run = parallel.run, run
-    results.begin = lambda pytex, seed=None: results._read.setdefault("paper.tex", "read")
+    results.begin = lambda pytex, seed=None: setattr(results, "_folder", folder)
     os.chdir(folder)
     built = Path("paper.pytxcode")  # in which LaTeX says how wide the figures are
     width = re.search(r"textwidth=([\d.]+pt)", built.read_text() if built.exists() else "")

@@ -38,7 +38,7 @@ EDITS = {
     "lines of prose": edit("paper.tex", "Early:", "More.\n\nEarly:"),
     "block": edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)"),
     "style": edit("pycode/paper.mplstyle", "axes.titlesize: 8", "axes.titlesize: 7"),
-    "macros": edit(
+    "macros": edit("pycode/macros.tex", r"\footnotesize \bfseries \color { red }", r"\footnotesize"),
         "pycode/macros.tex", r"\color { red } ? \tl_to_str:n {#1}", r"? \tl_to_str:n {#1}"
     ),
     "data": edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n"),
