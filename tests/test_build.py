@@ -38,8 +38,8 @@ EDITS = {
     "lines of prose": edit("paper.tex", "Early:", "More.\n\nEarly:"),
     "block": edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)"),
     "style": edit("pycode/paper.mplstyle", "axes.titlesize: 8", "axes.titlesize: 7"),
-    "macros": edit("pycode/macros.tex", r"\footnotesize \bfseries \color { red }", r"\footnotesize"),
-        "pycode/macros.tex", r"\color { red } ? \tl_to_str:n {#1}", r"? \tl_to_str:n {#1}"
+    "macros": edit(
+        "pycode/macros.tex", r"\footnotesize \bfseries \color { red }", r"\footnotesize"
     ),
     "data": edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n"),
     "references": edit("references.bib", "{Literate Programming}", "{Illiterate Programming}"),
