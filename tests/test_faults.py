@@ -168,7 +168,7 @@ def test_pythontex_by_itself_waits_for_a_build(small):
 
 
 @only_root
-@pytest.mark.parametrize("kilobytes", [400, 900, 1300])
+@pytest.mark.parametrize("kilobytes", [480, 960, 1360])
 def test_disk_that_fills_up(unbuilt_study, expected, tmp_path, kilobytes):
     disk = tmp_path / "disk"
     disk.mkdir()
