@@ -91,7 +91,10 @@ def _figures(page: Any) -> Iterator[Any]:
     known = page.get("/Resources", {}).get("/XObject", {})
     for operands, operator in ContentStream(page.get_contents(), None).operations:
         if operator == b"Do":
-            yield known[operands[0]].get_object()
+            figure = known[operands[0]].get_object()
+            # A page keeps a place for the mark of a paper that is not complete.
+            if figure["/Subtype"] != "/Form" or figure.get_data().strip():
+                yield figure
 
 
 def _text_differs(page: Any, one: Any, built: Any, two: Any) -> str:
