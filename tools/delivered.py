@@ -92,9 +92,15 @@ def _figures(page: Any) -> Iterator[Any]:
     for operands, operator in ContentStream(page.get_contents(), None).operations:
         if operator == b"Do":
             figure = known[operands[0]].get_object()
-            # A page keeps a place for the mark of a paper that is not complete.
-            if figure["/Subtype"] != "/Form" or figure.get_data().strip():
+            if not _is_place_of_mark(figure):
                 yield figure
+
+
+def _is_place_of_mark(figure: Any) -> bool:
+    """Whether this is where a page has the mark of a paper that is not complete, and has none."""
+    inner = figure.get("/Resources", {}).get("/XObject", {})
+    mark = inner["/pycode"].get_object() if list(inner) == ["/pycode"] else None
+    return mark is not None and not mark.get_data().strip()
 
 
 def _text_differs(page: Any, one: Any, built: Any, two: Any) -> str:
