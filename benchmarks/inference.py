@@ -87,7 +87,7 @@ def t_test_rejects(*size: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Nothing; writes the record and prints it."""
+    """Write the record and print it."""
     rng = np.random.default_rng(SEED)
     shares, sizes = (0.7, 0.8, 0.9, 0.95), (200, 400, 1000)
     proportion = [share_covered(rng, p, n) for p in shares for n in sizes]

@@ -53,7 +53,7 @@ def collected() -> dict:
 
 
 def make(number):
-    """Nothing; one fit, or whatever else the study computes."""
+    """Compute one fit, or whatever else the study computes."""
     function, arguments, options = calls[number][2]
     function(*arguments, **options)
 

@@ -175,7 +175,7 @@ def _compare(one: _Wanted, remembered: Answer, again: Answer) -> None:
     raise RememberedError(
         f"{name}({', '.join(given)}) gives another value than the one that was remembered, which"
         f" was known by these arguments, the code of {name}, and {read}: it depends on something"
-        " else (benchmarks/README.md lists what is followed), or changes between two calls."
+        " else (docs/inputs.md lists what is followed), or changes between two calls."
         f" Every value of {name} is forgotten: build again"
     )
 

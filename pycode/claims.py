@@ -58,7 +58,7 @@ def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _allow_condition(node: ast.expr) -> None:
-    """Nothing; raises SyntaxError for what is no comparison of results, nor made of such."""
+    """Raise SyntaxError for what is no comparison of results, nor made of such."""
     match node:
         case ast.BoolOp(values=parts):
             for part in parts:
