@@ -199,7 +199,8 @@ def _key(call: Call, also: Any, digests: dict[int, source.Fingerprint]) -> tuple
         return "", True
     described = [digests[id(part)] for part in parts]
     how = (len(arguments), tuple(options))
-    known = [*parallel.versions(), repr(how), *(part.digest for part in described)]
+    known = [*parallel.versions(), repr((how, parallel.settings()))]
+    known += [part.digest for part in described]
     return _digest(*known), any(part.changeable for part in described)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
-from pycode import fonts, tex
+from pycode import fonts, results, tex
 from pycode.cache import compute
 from pycode.evaluation import LearningCurve, Score, Spread, Tuning, Variant
 from pycode.inference import Calibration, Estimate
@@ -134,7 +134,7 @@ def _included(text: str, name: str) -> Included:
 def _place() -> str:
     """Where PythonTeX's present block begins, as messages start; nothing elsewhere."""
     pytex = getattr(sys.modules["__main__"], "pytex", None)
-    return f"paper.tex:{pytex.line}: " if pytex else ""
+    return f"{results.file_of_block(pytex.instance)}:{pytex.line}: " if pytex else ""
 
 
 def _pdf(

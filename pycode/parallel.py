@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -115,6 +115,13 @@ def versions() -> tuple[str, ...]:
     )
 
 
+def settings() -> dict[str, Any]:
+    """Return what the paper may have set in libraries for all code that follows."""
+    import sklearn
+
+    return {"sklearn": sklearn.get_config(), "numpy": np.geterr()}
+
+
 def processor() -> str:
     """Return the name of this machine's processor, on which the last digits may depend."""
     memo = inputs._process().__dict__
@@ -149,7 +156,8 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
         config["scatter"] = list(arrays.values())
     answering = _ByValue(answer) if afar else answer
     # What the paper has set in this process since its workers started.
-    settings = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
+    variables = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
+    here = variables, settings()
     sent, kept = [], {}
     for key, task in tasks.items():
         function, arguments, options = task.call
@@ -163,7 +171,7 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
             continue
         sent.append(
             joblib.delayed(_ByValue(_remote) if afar else _remote)(
-                answering, key, task.seed, task.check, settings, *parts
+                answering, key, task.seed, task.check, here, *parts
             )
         )
     how: Any = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered"}
@@ -181,18 +189,20 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
 
 
 def _remote(
-    answering: Any, key: str, seed: int, check: bool, settings: Any, *call: Any
+    answering: Any, key: str, seed: int, check: bool, there: Any, *call: Any
 ) -> tuple[Any, ...]:
     """Return a worker's answer to a call, with its key and the worker's versions."""
     # joblib sends nothing if it finds only one worker.
     answering, (function, options), *arguments = (
         part.value if isinstance(part, _ByValue) else part for part in (answering, *call)
     )
-    for name in os.environ.keys() - settings.keys():
-        if settings and "NUM_THREADS" not in name and not name.startswith("LOKY"):
+    variables, libraries = there  # where the calls come from
+    for name in os.environ.keys() - variables.keys():
+        if variables and "NUM_THREADS" not in name and not name.startswith("LOKY"):
             del os.environ[name]
-    os.environ.update(settings)
-    return key, versions(), answering((function, tuple(arguments), options), seed, check)
+    os.environ.update(variables)
+    with _settings(libraries):
+        return key, versions(), answering((function, tuple(arguments), options), seed, check)
 
 
 def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
@@ -201,7 +211,7 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
     Raises ValueError if the call is to be checked and changes what its code reaches by name.
     """
     function, arguments, options = call
-    with _one_thread(), inputs.recorded() as found:
+    with _one_thread(), _settings(settings()), inputs.recorded() as found:
         arguments = tuple(np.ascontiguousarray(a) if _is_strided(a) else a for a in arguments)
         fixed = {id(a): a for a in arguments if _is_read_only_file(a)}
         arguments, options = copy.deepcopy((arguments, options), fixed)
@@ -279,6 +289,15 @@ class _ByValue:
 
     def __call__(self, *arguments: Any) -> Any:  # here, if joblib finds only one worker
         return self.value(*arguments)
+
+
+@contextmanager
+def _settings(libraries: Mapping[str, Any]) -> Iterator[None]:
+    """Let libraries have these settings inside, whatever is set there."""
+    import sklearn
+
+    with sklearn.config_context(**libraries["sklearn"]), np.errstate(**libraries["numpy"]):
+        yield
 
 
 def _one_thread() -> AbstractContextManager[Any]:

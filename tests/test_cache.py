@@ -30,13 +30,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import delayed
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from conftest import ROOT, Paper
 from pycode import cache, chance, inputs, parallel, source, tex
@@ -786,7 +787,10 @@ def test_any_edit_of_what_is_reached_computes_anew_and_no_other_does(data):
 
     def module(constants: list[int]) -> Any:
         lines = ["import functools", "import numpy as np"]
-        lines += ["from sklearn.preprocessing import FunctionTransformer", "TABLE = {}"]
+        lines += [
+            "from sklearn.preprocessing import FunctionTransformer, StandardScaler",
+            "TABLE = {}",
+        ]
         for i in reversed(range(n)):
             calls = [WAYS[way].format(f=f"f{j}") for j, way in uses[i]]
             lines += [f"def f{i}():", f"    return {' + '.join([str(constants[i]), *calls])}"]
@@ -1069,6 +1073,22 @@ def test_results_come_back_whole_and_arguments_stay_as_they_are(store, workers, 
     assert list(two.predict(np.array([1.0]))) == [2.0]
     assert list(three.predict(np.array([1.0]))) == [3.0]
     assert type(two) is Doing
+
+
+def kinds(X):
+    return type(StandardScaler().fit_transform(X)).__name__, np.geterr()["divide"]
+
+
+@pytest.mark.parametrize("n", ["1", "2"])
+def test_what_the_paper_sets_in_libraries_counts_everywhere(store, workers, monkeypatch, n):
+    monkeypatch.setenv("PYCODE_WORKERS", n)
+    call = delayed(kinds)(np.eye(3))
+    with np.errstate(divide="ignore"):
+        assert cache.compute([call]) == [("ndarray", "ignore")]
+        with config_context(transform_output="pandas"):
+            assert cache.compute([call]) == [("DataFrame", "ignore")]
+    with np.errstate(divide="raise"):
+        assert cache.compute([call]) == [("ndarray", "raise")]
 
 
 LOCK = threading.Lock()

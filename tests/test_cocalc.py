@@ -101,16 +101,36 @@ def test_warning_false_claim_and_error_are_in_the_margin(small):
     assert all(line.count("(") == line.count(")") for line in said.splitlines())
 
 
-def test_build_that_is_stopped_says_so_and_the_next_one_goes_on(small):
-    wait = "import time; time.sleep(30)\nimages ="
-    small.edit("paper.tex", "images =", wait)
-    build = small.start("latexmk")
-    while "incomplete" not in small.read("results.tex"):
-        time.sleep(0.1)
-    build.kill()
-    build.wait()
-    latex = small.run("pdflatex", "-interaction=nonstopmode", "paper", max_print_line="1000")
-    assert "build again to go on" in " ".join(in_the_margin(latex).values())
-    assert all("build again to go on" in page for page in small.pages())
-    small.edit("paper.tex", wait, "images =")
+SLOW = """import time
+from joblib import delayed
+from pycode import cache
+def slow(n):
+    time.sleep(1)
+    return n
+
+cache.compute([delayed(slow)(n) for n in range(8)])
+images ="""
+
+
+def n_remembered(paper: Paper) -> int:
+    """How many values of the slow function there are."""
+    return sum(b'"function": "slow"' in p.read_bytes() for p in (paper.folder / ".cache").glob("*"))
+
+
+def test_builds_that_are_stopped_say_so_and_each_gets_further(small):
+    small.edit("paper.tex", "images =", SLOW)
+    remembered = [0]
+    for _ in range(3):
+        build = small.start("latexmk")
+        while n_remembered(small) < remembered[-1] + 2:
+            time.sleep(0.1)
+        build.kill()
+        build.wait()
+        remembered.append(n_remembered(small))
+        latex = small.run("pdflatex", "-interaction=nonstopmode", "paper", max_print_line="1000")
+        assert "build again to go on" in " ".join(in_the_margin(latex).values())
+        assert all("build again to go on" in page for page in small.pages())
+    assert sorted(set(remembered)) == remembered
+    assert remembered[-1] < 8
     assert small.build().code == 0
+    assert n_remembered(small) == 8

@@ -26,7 +26,7 @@ IMPORTS = {
     "inspection": {"cache", "data", "inference"},
     "tex": {"inference"},
     "fonts": set(),
-    "figures": {"cache", "evaluation", "fonts", "inference", "inspection", "tex"},
+    "figures": {"cache", "evaluation", "fonts", "inference", "inspection", "results", "tex"},
     "claims": set(),
     "kept": {"inference", "inputs"},
     "networks": {"cache", "data", "evaluation", "inference"},

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pycode import inputs, results
+from pycode import figures, inputs, results
 from pycode.inference import Estimate, proportion
 
 
@@ -28,6 +28,7 @@ def run(tmp_path, monkeypatch):
     for name in ("_values", "_printed", "_claims"):
         monkeypatch.setattr(results, name, {})
     monkeypatch.setattr(results, "_folder", "")
+    monkeypatch.setattr(figures, "_unprinted", {})  # of tests that draw in this process
     monkeypatch.setattr(inputs, "ROOT", tmp_path)
     monkeypatch.setattr(inputs._process(), "open", [inputs.Inputs()])
     monkeypatch.setattr(inputs._process(), "before", [])
@@ -201,6 +202,7 @@ def test_key_that_latex_cannot_read_is_refused(run, key):
 
 def test_recording_before_the_run_has_begun_is_refused(run, monkeypatch):
     monkeypatch.setattr(results, "_folder", "")
+    monkeypatch.setattr(figures, "_unprinted", {})  # of tests that draw in this process
     with pytest.raises(RuntimeError, match=r"call results.begin\(pytex\)"):
         results.record("x", 1)
 

@@ -79,7 +79,7 @@ def accuracy(predicted: NDArray[np.int64], split: Split) -> Estimate:
 
 
 def draw(ax: "Axes", accuracies: Mapping[str, float]) -> None:
-    """Nothing; draws upright bars, as high as the accuracies, over the models' names.
+    """Draw upright bars, as high as the accuracies, over the models' names.
 
     The vertical axis is called "test accuracy", begins at 0 and has room for all bars.
     """
