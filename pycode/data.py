@@ -23,7 +23,8 @@ from sklearn.datasets import fetch_openml, get_data_home, load_digits, make_clas
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-ROOT = Path(__file__).resolve().parent.parent
+from literate import ROOT
+
 PATIENCE = 10  # seconds that OpenML may be silent
 # How programs write that a class is not known; "none" may be a class, of symptoms say.
 MISSING = {"", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "null"}

@@ -26,8 +26,8 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from literate.cache import Call, compute
 from pycode import data, inference
-from pycode.cache import Call, compute
 from pycode.data import Dataset, Split
 from pycode.inference import Calibration, Comparison, Estimate, ResampledTest
 

@@ -8,30 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from literate.estimate import Estimate
+
 CONFIDENCE = 0.95
 ALPHA = 0.05
 N_BINS = 10  # of equal width between 0 and 1, for the calibration error
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-
-
-class Estimate(float):
-    """A number with the interval from `low` to `high` that its `n` observations allow."""
-
-    low: float
-    high: float
-    n: int
-
-    def __new__(cls, value: float, low: float = np.nan, high: float = np.nan, n: int = 0) -> Any:
-        """The number; it calculates, compares and formats like any float."""
-        estimate = super().__new__(cls, value)
-        estimate.low, estimate.high, estimate.n = float(low), float(high), int(n)
-        return estimate
 
 
 @dataclass(frozen=True)

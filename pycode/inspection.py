@@ -14,8 +14,8 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from literate.cache import compute
 from pycode import inference
-from pycode.cache import compute
 from pycode.data import Split
 from pycode.inference import Estimate
 

@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 
+from literate.cache import compute
 from pycode import evaluation, inference
-from pycode.cache import compute
 from pycode.data import Split
 from pycode.evaluation import Variant
 from pycode.inference import Estimate

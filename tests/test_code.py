@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from literate.testing import ROOT
 
 BIN = Path(sys.executable).parent
 # Each module, and what of pycode it may import.
