@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_grades import RUNNER, validator
 
 from literate import trees
 from literate.course import autograders
 from literate.course.autograders import AutogradersError
 from literate.course.grade import ADDED
 from literate.testing import ROOT, environment, path_without
+from literate.tests.test_grades import RUNNER, validator
 
 # Gradescope's folder is prepared once.
 pytestmark = pytest.mark.xdist_group("autograders")
