@@ -1,14 +1,12 @@
 """What intervals cover and tests reject: `python results/simulation.py`, some minutes.
 
-Draws data of which the truth is known, many times, and writes to inference.json how often the
+Draws data of which the truth is known, many times, and writes to simulation.json how often the
 truth lies in an interval of pycode.inference, and how often its tests reject a true null.
 """
 
-import ast
-import hashlib
-import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -19,19 +17,15 @@ from joblib import Parallel, delayed
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 
-from literate import ROOT
+from literate import kept
 from pycode import inference
 
-RECORD = Path(__file__).with_suffix(".json")
+CODE, RECORD = "results/simulation.py", Path(__file__).with_suffix(".json")
+LIBRARIES = ("numpy", "scipy", "scikit-learn")
 DRAWS = 10_000  # of rows, for the intervals
 STUDIES = 2_000  # with a repeated cross-validation each, for the t-test
 SEED = 42
-
-
-def code() -> str:
-    """A digest of pycode/inference.py, whatever its layout."""
-    tree = ast.parse((ROOT / "pycode/inference.py").read_text(encoding="utf-8"))
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+ENVIRONMENT = {name: version(name) for name in LIBRARIES}
 
 
 def share_covered(rng: np.random.Generator, p: float, n: int) -> float:
@@ -94,8 +88,7 @@ def main() -> None:
     kinds = [(p, q, n) for p, q in ((0.05, 0.05), (0.1, 0.05), (0.15, 0.05)) for n in (200, 400)]
     difference = [difference_covered(rng, *kind) for kind in kinds]
     null = [mcnemar_rejects(rng, p, n) for p in (0.02, 0.05, 0.1) for n in (200, 400)]
-    record = {
-        "code": code(),
+    results = {
         "seed": SEED,
         "draws": DRAWS,
         "studies": STUDIES,
@@ -107,8 +100,9 @@ def main() -> None:
         "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training rows
         "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
     }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(RECORD.read_text(encoding="utf-8"))
+    text = kept.text(results, code=CODE, inputs={}, environment=ENVIRONMENT)
+    RECORD.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,17 @@
 """The records in results/ are of this code, and can be made anew."""
 
-import ast
-import hashlib
-import json
 import re
 from pathlib import Path
 
+from literate import kept
 from literate.testing import ROOT
 from results import build
 
 
 def test_the_simulation_is_of_this_code() -> None:
-    record = json.loads((ROOT / "results/simulation.json").read_text(encoding="utf-8"))
-    tree = ast.parse((ROOT / "pycode/inference.py").read_text(encoding="utf-8"))
-    digest = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
-    assert record["code"] == digest, "run results/simulation.py again"
+    found = kept.read("results/simulation.json")
+    assert not kept.changed(found, code="results/simulation.py", inputs={}), "run it again"
+    record = found["results"]
     for kind in ("proportion", "difference"):
         assert 0.93 <= record[kind]["least"] <= record[kind]["most"] <= 0.97
     assert record["mcnemar"]["most"] <= 0.05

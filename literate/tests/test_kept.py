@@ -22,8 +22,10 @@ NETWORKS = "pycode/networks.py"
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of pycode, to edit."""
-    shutil.copytree(ROOT / "pycode", tmp_path / "pycode")
+    """A copy of pycode, to edit, beside one of the machine."""
+    for name in ("pycode", "literate"):
+        only = shutil.ignore_patterns("tests", "course", "skeleton", "__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=only)
     return tmp_path / "pycode"
 
 
@@ -38,7 +40,11 @@ CHANGES = {  # file, what stands there, and what would make another record
     "a number": ("networks.py", "lr=0.003", "lr=0.004"),
     "what a function calls": ("evaluation.py", "fitted.fit(X[train]", "fitted.fit(X[train[1:]]"),
     "a constant": ("inference.py", "CONFIDENCE = 0.95", "CONFIDENCE = 0.9"),
-    "a method": ("inference.py", "estimate.n = float(low), float(high)", "estimate.n = low, high"),
+    "a method": (
+        "../literate/estimate.py",
+        "estimate.n = float(low), float(high)",
+        "estimate.n = low, high",
+    ),
     "what a name means": (
         "evaluation.py",
         "preprocessing import StandardScaler",
@@ -66,7 +72,7 @@ SAME = {  # and what would not
         "min_resources=min(len",
         "min_resources=max(len",
     ),
-    "how results are remembered": ("cache.py", "DAYS = 30", "DAYS = 31"),
+    "how results are remembered": ("../literate/cache.py", "DAYS = 30", "DAYS = 31"),
     "an import of no use here": ("evaluation.py", "import ceil, log", "import ceil, log as log"),
     "a figure": ("figures.py", "FEWEST = 5", "FEWEST = 6"),
 }

@@ -30,6 +30,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "_folder", "")
     monkeypatch.setattr(drawing, "_unprinted", {})  # of tests that draw in this process
     monkeypatch.setattr(inputs, "ROOT", tmp_path)
+    inputs.follow()
     monkeypatch.setattr(inputs._process(), "open", [inputs.Inputs()])
     monkeypatch.setattr(inputs._process(), "before", [])
     script = tmp_path / "pythontex-files-paper/py.py"
