@@ -20,6 +20,7 @@ from pycode.inference import Estimate, proportion
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run that has begun, with a stand-in for PythonTeX's object, in an empty folder."""
+    (tmp_path / "literate").mkdir()
     (tmp_path / "pycode").mkdir()
     (tmp_path / "pycode/a.py").write_text("A = 1\n")
     monkeypatch.setattr(results, "ROOT", tmp_path)
