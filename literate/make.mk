@@ -13,14 +13,19 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify audit deep course grade \
-  new clean help
+.PHONY: paper tools system system-tools system-test test test-all test-machine lint arxiv diff html verify \
+  audit deep course grade new clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
 
-test: tools system-test .venv/test ## install what is missing, then run every test
-	$(VENV) -m pytest
+test: tools .venv/test ## install what is missing, then run the paper's tests
+	$(VENV) -m pytest tests pycode
+
+test-all: test test-machine ## and the machine's, too
+
+test-machine: tools system-test .venv/test
+	$(VENV) -m pytest literate
 
 lint: .venv/test ## check the paper's prose, and the Python code's format, style and types
 	$(VENV) -m literate.lint
