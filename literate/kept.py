@@ -30,7 +30,7 @@ def read(path: str | Path) -> dict[str, Any]:
     A relative path starts in the paper's folder.  Raises KeptError, with the line and column, if
     the file is not there or is no record.
     """
-    remedy = "take it from git again, or run make deep"
+    remedy = "take it from git again, or make it anew"
     try:
         found = json.loads((ROOT / path).read_text(encoding="utf-8"), object_hook=_estimate)
         for name in ("code", "inputs", "environment", "results"):

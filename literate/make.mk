@@ -14,7 +14,7 @@ TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
 .PHONY: paper tools system system-tools system-test test test-all test-machine lint arxiv diff html verify \
-  audit deep course grade new clean help
+  audit course grade new clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -41,9 +41,6 @@ diff: paper system-tools ## what has changed since a commit, numbers included: m
 
 verify: tools .venv/test ## build this commit anew, compare its results.json, and PDF=... if named
 	$(VENV) -m literate.verify $(if $(PDF),"$(PDF)")
-
-deep: .venv/deep ## compute results/deep.json anew, with PyTorch, or with CHECK=1 only compare it
-	$(VENV) -m pycode.deep $(if $(CHECK),--check)
 
 new: ## a fresh paper: make new NAME=../my-paper, and if you like TITLE=... AUTHOR=... FROM=course
 	@$(firstword $(wildcard $(VENV)) $(PYTHON)) -m literate.new "$$NAME" "$$TITLE" "$$AUTHOR" "$$FROM"
@@ -118,11 +115,6 @@ extra = $(VENV) -c "import tomllib; \
 
 .venv/test: pyproject.toml .venv/paper
 	$(call extra,test)
-	@touch $@
-
-# Another build of PyTorch than its own, for the CPU say, is kept if it is there already.
-.venv/deep: pyproject.toml .venv/paper
-	$(call extra,deep)
 	@touch $@
 
 help: ## say this

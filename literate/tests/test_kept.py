@@ -162,7 +162,7 @@ def test_changed_inputs_are_named() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no such file: take it from git again, or run make deep"),
+        (None, "there is no such file: take it from git again, or make it anew"),
         (b'{"code": "a",\n "inputs"', "line 2, column 10: "),
         (b"{}\xff", "byte 3 is not UTF-8"),
         (b'{"code": "a"}', "this is no record of code and results: take"),
