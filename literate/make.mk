@@ -14,7 +14,7 @@ TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
 .PHONY: paper tools system system-tools system-test test test-all test-machine lint arxiv diff html verify \
-  audit course grade new clean help
+  audit course grade new upgrade clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -44,6 +44,9 @@ verify: tools .venv/test ## build this commit anew, compare its results.json, an
 
 new: ## a fresh paper: make new NAME=../my-paper, and if you like TITLE=... AUTHOR=... FROM=course
 	@$(firstword $(wildcard $(VENV)) $(PYTHON)) -m literate.new "$$NAME" "$$TITLE" "$$AUTHOR" "$$FROM"
+
+upgrade: ## a later version of literate/: make upgrade FROM=<git address or folder> [TO=<version>]
+	@$(firstword $(wildcard $(VENV)) $(PYTHON)) -m literate.upgrade "$$FROM" "$$TO"
 
 html: arxiv system-tools ## the paper as a web page: dist/html/index.html
 	$(VENV) -m literate.webpage
