@@ -75,6 +75,11 @@ def packages() -> list[str]:
     return [re.match(r"[\w.-]+", name)[0] for name in needed]  # pyright: ignore
 
 
+def versions(purpose: str) -> dict[str, str]:
+    """Return the versions of the packages that the study computes or draws with, by name."""
+    return {name: version(name) for name in study()["tool"]["literate"][purpose]}
+
+
 def _version(name: str) -> str:
     try:
         return version(name)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from joblib import delayed
 
+import literate
 from literate import ROOT, fonts, results, tex
 from literate.cache import compute
 
@@ -83,7 +84,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
         if not re.fullmatch(r"[\w-]+", name, re.ASCII):
             raise ValueError(f"name={name!r} names no file: use letters, digits, _ and -")
         _warn_of_settings()
-        also = (STYLE.read_text(encoding="utf-8"), version("matplotlib"))
+        also = (STYLE.read_text(encoding="utf-8"), literate.versions("draws"))
         [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
         if not pdf:
             return _included(alt, name)

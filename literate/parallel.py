@@ -9,10 +9,11 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, perf_counter
 from types import FunctionType
@@ -23,6 +24,7 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import literate
 from literate import chance, inputs, source
 from literate.progress import Progress
 from literate.source import is_own
@@ -105,14 +107,17 @@ def n_workers() -> int:
 
 
 def versions() -> tuple[str, ...]:
-    """Those of Python and of the libraries that results depend on."""
-    import scipy
-    import sklearn
+    """Return those of Python and of the libraries that the study computes with."""
+    return _versions(tuple(literate.versions("computes")))
 
-    return (
-        f"Python {platform.python_version()}",
-        *(f"{library.__name__} {library.__version__}" for library in (np, scipy, sklearn)),
-    )
+
+def _versions(libraries: Sequence[str]) -> tuple[str, ...]:
+    # The study may not be where this is called, on a worker of a cluster.
+    memo = inputs._process().__dict__
+    if "installed" not in memo:
+        found = (f"{name} {version(name)}" for name in libraries)
+        memo["installed"] = (f"Python {platform.python_version()}", *found)
+    return memo["installed"]
 
 
 def settings() -> dict[str, Any]:
@@ -157,7 +162,7 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
     answering = _ByValue(answer) if afar else answer
     # What the paper has set in this process since its workers started.
     variables = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
-    here = variables, settings()
+    here = variables, settings(), tuple(literate.versions("computes"))
     sent, kept = [], {}
     for key, task in tasks.items():
         function, arguments, options = task.call
@@ -196,13 +201,17 @@ def _remote(
     answering, (function, options), *arguments = (
         part.value if isinstance(part, _ByValue) else part for part in (answering, *call)
     )
-    variables, libraries = there  # where the calls come from
+    variables, set_there, libraries = there  # where the calls come from
     for name in os.environ.keys() - variables.keys():
         if variables and "NUM_THREADS" not in name and not name.startswith("LOKY"):
             del os.environ[name]
     os.environ.update(variables)
-    with _settings(libraries):
-        return key, versions(), answering((function, tuple(arguments), options), seed, check)
+    with _settings(set_there):
+        return (
+            key,
+            _versions(libraries),
+            answering((function, tuple(arguments), options), seed, check),
+        )
 
 
 def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:

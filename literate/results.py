@@ -9,7 +9,6 @@ files it read and wrote, so that no build can take an old value for a new one.
 import ast
 import difflib
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -31,9 +30,7 @@ import literate
 from literate import ROOT, cache, chance, claims, inputs, tex
 from literate.estimate import Estimate
 
-# Units of what has such a name, or stands under it, whatever the rest has.
-UNITS = {"n_bytes": "byte", "seconds": "second", "megabytes": "megabyte"}
-UNITS |= dict.fromkeys(("p", "p_holm", "p_uncorrected", "t", "effect"), "1")
+UNITS = literate.study()["tool"]["literate"]["units"]
 # These read files in other ways than Python's own.
 UNSEEN = ("h5py", "tables", "netCDF4", "pyarrow.parquet", "pyarrow.feather")
 
@@ -217,8 +214,7 @@ def _is_result(value: Any) -> bool:
 
 def environment() -> dict[str, str]:
     """The versions of Python and of the libraries that make the results, by name."""
-    names = literate.study()["tool"]["literate"]["versions"]
-    versions = {name: importlib.metadata.version(name) for name in names}
+    versions = literate.versions("computes") | literate.versions("draws")
     return {"python": platform.python_version(), **versions}
 
 
