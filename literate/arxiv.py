@@ -1,8 +1,8 @@
-r"""The paper as arXiv, a journal and co-authors without Python want it: plain LaTeX.
+r"""The paper as plain LaTeX, for arXiv, a journal and co-authors without Python.
 
-`make arxiv` writes dist/arxiv/, the flattened paper with the files that it uses, and packs it as
-dist/arxiv.tar.gz if, in an empty folder and without Python, it compiles to a PDF with the same text
-as paper.pdf and passes every check below.  What was checked, and found, stands in
+`make arxiv` writes dist/arxiv/, the flattened paper with the files that it uses.  It packs the
+folder as dist/arxiv.tar.gz if, in an empty folder and without Python, the paper compiles to a PDF
+with the same text as paper.pdf and passes every check below.  What was checked, and found, is in
 dist/arxiv.txt.
 """
 
@@ -60,7 +60,7 @@ MADE |= {".pytxcode", ".pytxmcr", ".claims", ".made", ".synctex", ".bcf", ".xml"
 
 @dataclass
 class Compiled:
-    """What LaTeX makes of the bundle: exit status, log, files read, and the PDF's text."""
+    """The outcome of compiling the bundle: exit status, log, files read, and the PDF's text."""
 
     code: int
     log: str
@@ -72,7 +72,7 @@ class Compiled:
 
 @dataclass
 class Bundle:
-    """The folder that is to be sent, what became of it when it was compiled, the paper's text."""
+    """The folder to be sent, the outcome of compiling it, and the paper's text."""
 
     folder: Path
     main: str
@@ -81,7 +81,7 @@ class Bundle:
 
     @property
     def files(self) -> list[str]:
-        """The names of all files, with their folders."""
+        """Return the names of all files, with their folders."""
         return sorted(
             path.relative_to(self.folder).as_posix()
             for path in self.folder.rglob("*")
@@ -90,14 +90,14 @@ class Bundle:
 
     @property
     def sources(self) -> dict[str, str]:
-        """The files of TeX code that are compiled, without their comments."""
+        """Return the TeX files that are compiled, by name, without their comments."""
         names = [n for n in self.files if n.endswith((".tex", ".sty", ".cls")) and "/" not in n]
         texts = {n: (self.folder / n).read_bytes().decode(errors="replace") for n in names}
         return {n: re.sub(r"(?<!\\)%.*", "", text) for n, text in texts.items()}
 
 
 def write(main: Path, folder: Path) -> None:
-    """Nothing; writes the flattened paper and all that it uses into an empty `folder`."""
+    """Write the flattened paper and all that it uses to an empty `folder`."""
     text = flatten(main)
     places = [main.parent]
     if given := re.search(r"\\graphicspath\{((?:\{[^{}]*\})*)\}\n?", text):
@@ -147,7 +147,7 @@ def _without_folders(match: re.Match[str]) -> str:
 
 
 def _bibliography(main: Path, text: str) -> list[Path]:
-    """The references that a document reads, and what BibTeX has made of them."""
+    """Return the references that a document reads, and BibTeX's output for them."""
     names = [
         n.strip() for part in re.findall(r"\\bibliography\{(.*?)\}", text) for n in part.split(",")
     ]
@@ -157,7 +157,7 @@ def _bibliography(main: Path, text: str) -> list[Path]:
 
 
 def _local_files(main: Path, known: dict[Path, str]) -> list[Path]:
-    """What else LaTeX and BibTeX have read beside the paper: classes, styles, data."""
+    """Return what else LaTeX and BibTeX have read beside the paper: classes, styles, data."""
     paths = {main.parent / name for name in _files_read(main)} - known.keys()
     ours = {main, main.with_suffix(".bbl"), main.with_name("results.tex"), main.with_suffix(".pdf")}
     return sorted(
@@ -170,7 +170,7 @@ def _local_files(main: Path, known: dict[Path, str]) -> list[Path]:
 
 
 def _files_read(job: Path) -> set[str]:
-    """The files that LaTeX and BibTeX say they have read, as the document names them."""
+    """Return the files that LaTeX and BibTeX report as read, by the document's names for them."""
     lines = _text(job.with_suffix(".fls")).splitlines()
     names = {os.path.normpath(line[6:]) for line in lines if line.startswith("INPUT ")}
     told = r"^(?:Database file #\d+|The style file): (.*)$"
@@ -178,7 +178,7 @@ def _files_read(job: Path) -> set[str]:
 
 
 def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
-    """What becomes of a bundle in an empty folder, where no Python is to be had."""
+    """Compile a bundle in an empty folder, without access to Python."""
     with tempfile.TemporaryDirectory() as place:
         programs, paper = Path(place, "bin"), Path(place, "paper")
         programs.mkdir()
@@ -220,7 +220,7 @@ def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
 
 
 def pdf_text(pdf: Path) -> str:
-    """The lines of a PDF, page after page, without empty ones."""
+    """Return the lines of a PDF, page after page, without empty ones."""
     lines = _output("pdftotext", "-raw", pdf, "-").replace("\f", "\n").splitlines()
     return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
@@ -238,7 +238,10 @@ CHECKS: list[Callable[[Bundle], list[str]]] = []
 
 
 def checked(function: Callable[[Bundle], list[str]]) -> Callable[[Bundle], list[str]]:
-    """`function`, one of CHECKS: it says what is not as its docstring has it."""
+    """Add `function` to CHECKS and return it.
+
+    It returns what contradicts its docstring, which the report prints.
+    """
     CHECKS.append(function)
     return function
 
@@ -258,7 +261,7 @@ def same_text(bundle: Bundle) -> list[str]:
     ours, theirs = (Counter(text.split("\n")) for text in (bundle.compiled.text, bundle.expected))
     added, missing = list((ours - theirs).elements()), list((theirs - ours).elements())
     words = [sorted(" ".join(lines).split()) for lines in (added, missing)]
-    # pdftotext divides the letters of a figure into other lines where it stands elsewhere.
+    # pdftotext divides the letters of a figure into other lines if the figure is elsewhere.
     figures = [bundle.folder / name for name in bundle.files if name.endswith(".pdf")]
     drawn = {word for figure in figures for word in pdf_text(figure).split()}
     if words[0] != words[1] or not drawn.issuperset(words[0]):
@@ -426,7 +429,7 @@ def _lines(bundle: Bundle, pattern: str) -> list[str]:
 
 
 def _without_verbatim(text: str) -> str:
-    """TeX code with verbatim text blanked out, line by line."""
+    """Return TeX code with verbatim text blanked out, line by line."""
     block = r"\\begin\{(lstlisting|B?[vV]erbatim\*?)\}.*?\\end\{\1\}"
     pattern = block + r"|\\[vV]erb\*?(?:\[[^]]*\])?([^\w\s]).*?\2"
     return re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
@@ -435,13 +438,16 @@ def _without_verbatim(text: str) -> str:
 def check(
     folder: Path, main: str = "paper.tex", expected: str | None = None
 ) -> dict[str, list[str]]:
-    """What is not as it should be in a bundle; `expected` is the text that its PDF should have."""
+    """Return the faults of a bundle, by the docstring of each check.
+
+    `expected` is the text that its PDF should have.
+    """
     bundle = Bundle(folder, main, compile_alone(folder, main), expected)
     return {str(function.__doc__): function(bundle) for function in CHECKS}
 
 
 def report(found: dict[str, list[str]]) -> str:
-    """A line for each check, and one for each fault."""
+    """Return a line for each check, and one for each fault."""
     lines = []
     for name, faults in found.items():
         lines.append(f"{'FAULT' if faults else 'ok   '} {name}")
@@ -450,7 +456,7 @@ def report(found: dict[str, list[str]]) -> str:
 
 
 def pack(folder: Path, target: Path) -> None:
-    """Nothing; packs a folder so that the same files always give the same bytes."""
+    """Pack a folder so that the same files always give the same bytes."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -462,7 +468,7 @@ def pack(folder: Path, target: Path) -> None:
 
 
 def main() -> int:
-    """The exit status: 1 if the paper cannot be sent as it is."""
+    """Return the exit status: 1 if the paper cannot be sent as it is."""
     paper, folder = ROOT / "paper.tex", ROOT / "dist" / "arxiv"
     archive = folder.with_suffix(".tar.gz")
     archive.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Remembers what was computed once, under everything that it depends on, and checks itself.
+"""A memory of computed values, each under all that it depends on, which checks itself.
 
-A value is kept in a file of its own in .cache, signed with a secret of this account: nothing that
-somebody else has put there is ever read, since to load a pickle is to run it.
+Each value is in a file of its own in .cache, signed with a secret of this account.  A file from
+anybody else is never read, since loading a pickle runs it.
 """
 
 import functools
@@ -27,23 +27,23 @@ from literate import ROOT, chance, inputs, parallel, source
 from literate.parallel import Answer, Call, Task
 
 FOLDER = ROOT / ".cache"
-DAYS = 30  # that a value is kept which no build has used
-AUDIT = 0.03  # the part of a build's time in which remembered values are computed again
+DAYS = 30  # that an unused value is kept
+AUDIT = 0.03  # share of a build's time spent on recomputing remembered values
 _began = monotonic()
 _audited = 0.0  # seconds
-_warned: set[str] = set()  # once is enough
+_warned: set[str] = set()  # each warning is given once
 
 
 class RememberedError(RuntimeError):
-    """A remembered value that is not what the same call gives now."""
+    """A remembered value that differs from what the same call gives now."""
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A call as it is remembered: by its key and, if it draws by chance, by its seed."""
+    """A call as it is remembered: by its key and, if it draws at random, by its seed."""
 
     call: Call
-    key: str  # empty if nobody can tell what the call depends on
+    key: str  # empty if what the call depends on is unknown
     seed: str
     check: bool  # whether it could change what its code reaches
 
@@ -51,17 +51,17 @@ class _Wanted:
 def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> list[Any]:
     """Return the values of `calls`, made with joblib.delayed, in their order.
 
-    A value that this or an earlier build has computed is remembered; the others are computed
-    in parallel, or `alone` in this process.  A call is known by the content of its arguments,
-    by its function and all code of this paper that it reaches, by the versions of Python and the
-    libraries, and by `also`; its value is computed again if a file that it read has changed.
+    A value that this or an earlier build has computed is remembered.  The others are computed in
+    parallel, or `alone` in this process.  A call is identified by the content of its arguments, by
+    its function and all code of this paper that it reaches, by the versions of Python and the
+    libraries, and by `also`.  Its value is computed again if a file that it read has changed.
 
-    A call gets copies of its arguments.  What it draws without a seed of its own depends on where
-    NumPy's global generator stands, so that equal calls may differ.  Raises ValueError if a call
-    changes data that it reaches by name, and RememberedError if a value that is computed again,
-    as a check, differs.
+    A call gets copies of its arguments.  What it draws without a seed of its own depends on the
+    state of NumPy's global generator, so equal calls may differ.  Raises ValueError if a call
+    changes data that it reaches by name, and RememberedError if a value that is recomputed as a
+    check differs.
     """
-    digests: dict[int, source.Fingerprint] = {}  # of what calls share, their data above all
+    digests: dict[int, source.Fingerprint] = {}  # of what calls share, mainly their data
     place = _digest(repr(chance.position()))
     met = Counter[str]()
     wanted = []
@@ -69,7 +69,7 @@ def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> 
         key, check = _key(call, also, digests)
         met[key] += bool(key)
         wanted.append(_Wanted(call, key, _digest(key or str(n), place, met[key]), check))
-    # Of equal calls one is computed, and the others only if it has drawn by chance.
+    # Of equal calls one is computed, and the others only if it has drawn at random.
     first = {one.key or one.seed: one for one in reversed(wanted)}
     answers = _answers([one for one in wanted if first[one.key or one.seed] is one], alone)
     drew = {one.key for one in first.values() if answers[one.seed].drew}
@@ -84,12 +84,12 @@ def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> 
         )
         chance.move()
     used = [one if one.seed in answers else first[one.key] for one in wanted]
-    # Always from bytes, so that what was remembered is like what was not.
+    # Always from bytes, so that remembered and new values are alike.
     return [pickle.loads(answers[one.seed].content) for one in used]
 
 
 def drop_old() -> None:
-    """Forget the values that no build has used for a month, and what is no value."""
+    """Delete the values that no build has used for a month, and what is not a value."""
     with suppress(OSError):
         for path in FOLDER.iterdir():
             if path.is_dir():
@@ -99,7 +99,7 @@ def drop_old() -> None:
 
 
 def _answers(wanted: Sequence[_Wanted], alone: bool) -> dict[str, Answer]:
-    """Return the answers by the seeds of the calls: remembered ones, and others computed now."""
+    """Return the answers by the seeds of the calls: those remembered, and those computed now."""
     found = {one.seed: answer for one in wanted if (answer := _recall(one)) is not None}
     _audit([one for one in wanted if one.seed in found], found)
     missing = {one.seed: one for one in wanted if one.seed not in found}
@@ -132,9 +132,9 @@ def _remember(one: _Wanted, answer: Answer) -> None:
 
 
 def _audit(wanted: list[_Wanted], remembered: Mapping[str, Answer]) -> None:
-    """Compute some remembered values again, drawn at random, and compare.
+    """Recompute some remembered values, drawn at random, and compare them.
 
-    They are those that take a small part of the build's time, or all if PYCODE_AUDIT is "all".
+    These are values that take a small part of the build's time, or all if PYCODE_AUDIT is "all".
     """
     global _audited
     how = os.environ.get("PYCODE_AUDIT", "")
@@ -157,7 +157,7 @@ def _audit(wanted: list[_Wanted], remembered: Mapping[str, Answer]) -> None:
 
 
 def _compare(one: _Wanted, remembered: Answer, again: Answer) -> None:
-    """Raise RememberedError, and forget what the function gave, if the values differ."""
+    """Raise RememberedError, and forget the function's values, if two values differ."""
     if remembered.content == again.content:
         return
     values = (pickle.loads(answer.content) for answer in (remembered, again))
@@ -187,7 +187,7 @@ def _shown(value: Any) -> str:
 
 
 def _key(call: Call, also: Any, digests: dict[int, source.Fingerprint]) -> tuple[str, bool]:
-    """Return what a call is remembered under, and whether it could change what it reaches."""
+    """Return the key that a call is stored under, and whether it could change what it reaches."""
     function, arguments, options = call
     parts = [function, also, *arguments, *options.values()]
     try:
@@ -210,9 +210,9 @@ def _digest(*parts: object) -> str:
 
 @functools.cache
 def _secret() -> bytes:
-    """Return the secret of this account, which is made when it is needed first.
+    """Return the secret of this account, which is created when it is first needed.
 
-    Raises OSError or RuntimeError where it cannot be kept.
+    Raises OSError or RuntimeError if it cannot be stored.
     """
     path = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state", "pycode/secret")
     if not path.exists():
@@ -220,7 +220,7 @@ def _secret() -> bytes:
         new = path.with_name(f"{path.name}.{os.getpid()}")
         new.touch(mode=0o600)
         new.write_text(secrets.token_hex(16), encoding="ascii")
-        with suppress(FileExistsError):  # of two builds that start at once, the first names it
+        with suppress(FileExistsError):  # if two builds start at once, the first sets the secret
             os.link(new, path)
         new.unlink()
     secret = path.read_text(encoding="ascii", errors="replace")
@@ -230,14 +230,14 @@ def _secret() -> bytes:
 
 
 def _signature(key: str, content: bytes) -> bytes:
-    """Return which account signs, and its signature, as a line."""
+    """Return a line with the account that signs and its signature."""
     account = hashlib.sha256(_secret()).hexdigest()[:16]
     signed = hmac.digest(_secret(), key.encode() + content, "sha256").hex()
     return f"{account} {signed}\n".encode()
 
 
 def _load(key: str) -> Answer | None:
-    """Return what is kept under `key`, if it is this account's, whole and of the same inputs."""
+    """Return the answer under `key` if it is this account's, whole and of the same inputs."""
     path = FOLDER / key
     try:
         with inputs.unfollowed():

@@ -1,7 +1,7 @@
-"""Lets one seed decide every draw that has no seed of its own.
+"""One seed for every draw that has no seed of its own.
 
-Such draws come from the global generators of NumPy and Python, which a `random_state` of None
-means, and from `np.random.default_rng()`, which would ask the system.
+Such draws come from the global generators of NumPy and Python, which a `random_state` of None uses,
+and from `np.random.default_rng()`, which would ask the operating system.
 """
 
 import random
@@ -15,7 +15,7 @@ from literate import inputs
 
 
 def reseed(seed: int) -> None:
-    """Start the global generators anew, and those that would ask the system from here on."""
+    """Restart the global generators, and from here on those that would ask the system."""
     process = _process()
     np.random.seed(seed % 2**32)
     random.seed(seed)
@@ -23,21 +23,21 @@ def reseed(seed: int) -> None:
 
 
 def position() -> Any:
-    """Return where the generators stand: two positions are equal if nothing was drawn between."""
+    """Return the state of the generators; two are equal if nothing was drawn in between."""
     name, keys, *rest = np.random.get_state()
     return name, keys.tobytes(), rest, random.getstate(), _process().n_asked  # pyright: ignore
 
 
 def move() -> None:
-    """Draw once, so that what is drawn next differs from what was drawn before."""
+    """Draw once, so that the next draws differ from the previous ones."""
     np.random.random()
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[Callable[[], bool]]:
-    """Let `seed` decide what is drawn inside, and nothing that is drawn after it.
+    """Yield with draws inside determined by `seed`, and draws afterwards unaffected.
 
-    Returns a function that says whether something was drawn.
+    The value is a function that returns whether something was drawn.
     """
     process = _process()
     numpy_state, python_state = np.random.get_state(), random.getstate()
@@ -53,19 +53,19 @@ def seeded(seed: int) -> Iterator[Callable[[], bool]]:
 
 
 def _process() -> Any:
-    """Return what this process keeps, with NumPy's unseeded generators under its control."""
+    """Return this process's state, with NumPy's unseeded generators under its control."""
     process = inputs._process()
     if not hasattr(process, "n_asked"):
         process.entropy, process.n_asked = random.Random(0), 0
         np.random.default_rng = _seeding(np.random.default_rng)
-        # A RandomState asks even if it gets a seed, so that nobody can tell whether it draws: what
-        # it takes depends on nothing.
+        # A RandomState asks even if it gets a seed, so whether it draws cannot be detected: it gets
+        # a constant.
         np.random.bit_generator.randbits = lambda bits: random.Random(0).getrandbits(bits)  # pyright: ignore
     return process
 
 
 def _seeding(default_rng: Any) -> Any:
-    """Return default_rng that does not ask the system if it gets no seed."""
+    """Return a default_rng that does not ask the system if it gets no seed."""
 
     def wrapper(seed: Any = None) -> Any:
         if seed is None:

@@ -1,8 +1,8 @@
-r"""Checks the paper's claims: the conditions over its results that `\claim` puts under a text.
+r"""Checks of the paper's claims: the conditions on its results that `\claim` attaches to a text.
 
 A condition is a comparison, or several joined by `and`, `or` and `not`, of results, numbers and
 texts in quotes, with `+ - * /`, `abs`, `min` and `max`; `in` is followed by a list in parentheses.
-A result stands in it by its key, and the bounds of its interval and its number of observations by
+A result is written as its key, and the bounds of its interval and its number of observations as
 `key.low`, `key.high` and `key.n`.
 """
 
@@ -14,16 +14,16 @@ from typing import Any
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
 _WORDS = {"and", "or", "not", "in", *FUNCTIONS}
-# Text in quotes is no key, nor is the tail of a number such as 1e3.
+# Text in quotes is not a key, nor is the tail of a number such as 1e3.
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_][\w+-]*(?:\.[\w+-]*\w)*")
 
 
 class ClaimError(Exception):
-    """What the paper says and this run's results do not support."""
+    """A statement of the paper that this run's results do not support."""
 
 
 def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Why a condition does not hold, with the values of its results; nothing if it does.
+    """Return why a condition does not hold, with the values of its results; empty if it does.
 
     `results` is what results.json has under each key.
     """
@@ -58,7 +58,7 @@ def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _allow_condition(node: ast.expr) -> None:
-    """Raise SyntaxError for what is no comparison of results, nor made of such."""
+    """Raise SyntaxError for anything but comparisons of results and combinations of these."""
     match node:
         case ast.BoolOp(values=parts):
             for part in parts:

@@ -1,4 +1,4 @@
-"""Compares a PDF that was delivered with one that was built: its text and its figures."""
+"""A comparison of a delivered PDF with one that was built: its text and its figures."""
 
 import re
 import subprocess
@@ -11,11 +11,11 @@ from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 from pypdf.generic import ContentStream, StreamObject
 
-# By which coordinates, in points, and colours, of which 1/255 is seen, may differ: what rewrites
-# a PDF rounds.
+# Tolerance of coordinates, in points, and of colours, where 1/255 is visible: programs that
+# rewrite a PDF round.
 CLOSE = 1e-3
 BROKEN = (PyPdfError, AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError)
-# Where a step's numbers say its place, and in which resource a step's name is looked up.
+# Which of a step's numbers are its place, and in which resource its name is looked up.
 PLACE = {"m": slice(0, 2), "re": slice(0, 2), "Td": slice(0, 2), "cm": slice(4, 6)}
 NAMED = {"gs": "/ExtGState", "sh": "/Shading", "scn": "/Pattern", "SCN": "/Pattern"}
 NAMED |= {"cs": "/ColorSpace", "CS": "/ColorSpace"}
@@ -23,9 +23,9 @@ PACKING = {"/Length", "/Filter", "/DecodeParms", "/Type"}
 
 
 def compare(delivered: Path, built: Path) -> Iterator[str]:
-    """What differs, a line each: pages, then the figures of each, then the text of each.
+    """Yield a line for each difference: of pages, then of figures, then of each page's text.
 
-    Raises ValueError if one is no PDF that can be read.
+    Raises ValueError if one of the files is not a readable PDF.
     """
     if delivered.read_bytes() == built.read_bytes():
         return
@@ -46,7 +46,7 @@ def compare(delivered: Path, built: Path) -> Iterator[str]:
 
 
 def read(path: Path) -> PdfReader:
-    """The PDF; raises ValueError if it is none that can be read."""
+    """Return the PDF; raise ValueError if it is not readable."""
     try:
         reader = PdfReader(path)
         if not reader.is_encrypted and len(reader.pages):
@@ -58,7 +58,7 @@ def read(path: Path) -> PdfReader:
 
 
 def _texts(path: Path) -> list[str]:
-    """The text of each page, its white space folded."""
+    """Return the text of each page, with runs of white space as single spaces."""
     done = subprocess.run(["pdftotext", "-raw", path, "-"], capture_output=True, check=False)
     if done.returncode:
         raise ValueError(f"{path}: pdftotext: {done.stderr.decode(errors='replace').strip()}")
@@ -67,7 +67,7 @@ def _texts(path: Path) -> list[str]:
 
 
 def _around(text: str, other: str) -> str:
-    """The first sentence of `text` that is not that of `other`, or as much of it as is shown."""
+    """Return the first sentence of `text` that differs from `other`, shortened to be shown."""
     pairs = enumerate(zip(text, other, strict=False))
     at = next((n for n, (one, two) in pairs if one != two), min(len(text), len(other)))
     start = max([m.end() for m in re.finditer(r"[.:?!] ", text[:at])] or [0])
@@ -77,7 +77,7 @@ def _around(text: str, other: str) -> str:
 
 
 def _figures_differ(page: Any, built: Any) -> Iterator[str]:
-    """How the figures and images of two pages differ, in the order in which they are drawn."""
+    """Yield how the figures and images of two pages differ, in drawing order."""
     figures = list(_figures(page)), list(_figures(built))
     names = [str(f.get("/PTEX.FileName", "an image")).removeprefix("./") for f in figures[1]]
     if len(figures[0]) != len(names):
@@ -97,7 +97,10 @@ def _figures(page: Any) -> Iterator[Any]:
 
 
 def _is_place_of_mark(figure: Any) -> bool:
-    """Whether this is where a page has the mark of a paper that is not complete, and has none."""
+    """Return whether this is an empty place for the mark of an incomplete paper.
+
+    A page has the mark in such a place if the paper is incomplete.
+    """
     inner = figure.get("/Resources", {}).get("/XObject", {})
     mark = inner["/pycode"].get_object() if list(inner) == ["/pycode"] else None
     return mark is not None and not mark.get_data().strip()
@@ -128,7 +131,10 @@ def _drawing_differs(one: Any, two: Any) -> str:
 
 
 def _steps(figure: Any) -> Iterator[tuple[Any, ...]]:
-    """What a figure is drawn by, all but text; what a name stands for takes its place."""
+    """Yield the steps that draw a figure, all but text.
+
+    A name is replaced by what it refers to.
+    """
     if figure["/Subtype"] == "/Image":
         yield _plain(figure), "image"
         return
@@ -147,7 +153,10 @@ def _steps(figure: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _plain(thing: Any) -> Any:
-    """An object of a PDF as Python has it, a stream by its content and not by how it is packed."""
+    """Return an object of a PDF in Python's own types.
+
+    A stream is represented by its content, not by how it is compressed.
+    """
     thing = thing.get_object() if hasattr(thing, "get_object") else thing
     if isinstance(thing, dict):
         parts = {str(key): _plain(part) for key, part in thing.items() if key not in PACKING}

@@ -1,7 +1,7 @@
 """What has changed in the paper since an older commit, in its text and in its numbers.
 
 `make diff OLD=<commit>` builds that commit beside this one, flattens both and writes dist/diff.pdf,
-in which latexdiff marks what went and what came.
+in which latexdiff marks what was removed and what was added.
 """
 
 import re
@@ -14,17 +14,20 @@ from pathlib import Path
 from literate import ROOT, arxiv
 from literate.flatten import FlattenError
 
-# Commands that latexdiff may mark with what is in them, and those that ulem must not break.
+# Commands whose content latexdiff may mark, and those that ulem must not break.
 SAFE = "num,qty,SI,unit,cref,Cref,ref,texttt,dag"
 WHOLE = "num,qty,SI,cref,Cref,ref"
 
 
 class DiffError(Exception):
-    """Why two versions of the paper cannot be compared."""
+    """A reason why two versions of the paper cannot be compared."""
 
 
 def build(root: Path, commit: str, folder: Path) -> Path:
-    """The paper.tex of `commit`, built in `folder` with what the paper in `root` remembers."""
+    """Build the paper of `commit` in `folder` and return its paper.tex.
+
+    The build uses what the paper in `root` remembers.
+    """
     run(["git", "clone", "--quiet", "--no-checkout", str(root), str(folder)], root)
     run(["git", "checkout", "--quiet", "--detach", commit], folder)
     (folder / ".venv").symlink_to(root / ".venv")
@@ -35,7 +38,7 @@ def build(root: Path, commit: str, folder: Path) -> Path:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """What a command prints; raises DiffError with its last lines if it fails."""
+    """Return what a command prints; raise DiffError with its last lines if it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     if done.returncode:
         told = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
@@ -44,19 +47,22 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def compare(old: Path, new: Path, folder: Path) -> Path:
-    """dist/diff.pdf in `folder`: what is new in the document `new`, and what went of `old`."""
+    """Write diff.pdf to `folder` and return its path.
+
+    It marks what is new in the document `new`, and what was removed from `old`.
+    """
     place = folder / "diff"
     arxiv.write(new, place)
     shutil.rmtree(place / "anc", ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
         before = Path(temporary, "old")
         arxiv.write(old, before)
-        for path in before.iterdir():  # figures that went
+        for path in before.iterdir():  # figures that were removed
             if path.is_file() and not (place / path.name).exists():
                 shutil.copyfile(path, place / path.name)
         for tree in (before, place):
             text = (tree / new.name).read_text(encoding="utf-8")
-            # siunitx cannot align numbers that are marked.
+            # siunitx cannot align marked numbers.
             (tree / new.name).write_text(re.sub(r"S\[table-format=[^]]*\]", "r", text), "utf-8")
         command = ["latexdiff", f"--append-safecmd={SAFE}", f"--append-mboxsafecmd={WHOLE}"]
         marked = run([*command, str(before / new.name), str(place / new.name)], folder)
@@ -70,7 +76,7 @@ def compare(old: Path, new: Path, folder: Path) -> Path:
 
 
 def _keep_references(old: Path, new: Path) -> None:
-    """Nothing; adds the works that only the old paper cites to the new one's references."""
+    """Add the works that only the old paper cites to the new one's references."""
     for path in old.glob("*.bib"):
         target = new / path.name
         text = target.read_text(encoding="utf-8") if target.exists() else ""
@@ -80,7 +86,7 @@ def _keep_references(old: Path, new: Path) -> None:
 
 
 def main() -> int:
-    """The exit status: 1 if there is nothing to compare with."""
+    """Return the exit status: 1 if there is nothing to compare with."""
     if len(sys.argv) != 2 or not sys.argv[1]:
         print("name a commit, as in make diff OLD=HEAD~1", file=sys.stderr)
         return 1

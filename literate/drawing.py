@@ -1,4 +1,4 @@
-"""Draws figures in the paper's style and font, and returns how LaTeX includes them.
+"""Figures in the paper's style and font, and the LaTeX that includes them.
 
 Matplotlib is imported where it is used: a figure whose content has not changed is remembered, and
 then nobody waits for it.
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 STYLE = ROOT / "pycode" / "paper.mplstyle"
 POINTS_PER_INCH = 72.27  # TeX's points, in which `width` is given
-SMALLEST = 7  # size of letters that is printed
-# The sizes in the style are for a text of 10 points, and change with it.
+SMALLEST = 7  # font size that is printed
+# The sizes in the style are for a text of 10 points and scale with the text.
 TEXT = (
     "font.size",
     "axes.labelsize",
@@ -41,18 +41,18 @@ TEXT = (
     "xtick.labelsize",
     "ytick.labelsize",
 )
-# Where a letter comes from that the paper's font lacks: fonts that matplotlib brings along.
+# Fonts that come with matplotlib, for letters that the paper's font lacks.
 FALLBACK = ("STIXGeneral", "DejaVu Sans")
 
 P = ParamSpec("P")
 Drawn = tuple["Figure", str]
 
 _drawn: dict[str, tuple[str, bytes]] = {}  # each file: where this run drew it first, and what
-_unprinted: dict[str, str] = {}  # each figure that was not printed yet, and where it was drawn
+_unprinted: dict[str, str] = {}  # each figure not printed yet, and where it was drawn
 
 
 class Included(str):
-    """What LaTeX is to get of a figure, and takes note of being printed."""
+    """The LaTeX of a figure, which notes when it is printed."""
 
     name = ""
 
@@ -71,12 +71,12 @@ class Included(str):
 
 
 def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
-    r"""Makes `draw` return the `\includegraphics` of what it draws, in figures/NAME.pdf.
+    r"""Make `draw` return the `\includegraphics` of what it draws, in figures/NAME.pdf.
 
-    `draw` returns the figure and its description for those who cannot see it, or, if there is
-    nothing to draw, the sentence that says so.  It draws in the paper's style, and only if its
-    arguments, the style or the code have changed.  NAME is that of `draw`, or the keyword `name`
-    of a call: ValueError is raised if this run has drawn another figure under it.
+    `draw` returns the figure and its description for those who cannot see it.  If there is nothing
+    to draw, it returns a sentence that says so.  It draws in the paper's style, and only if its
+    arguments, the style or the code have changed.  NAME is that of `draw`, or the keyword `name` of
+    a call.  ValueError is raised if this run has drawn another figure under that name.
     """
 
     @wraps(draw)
@@ -99,7 +99,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
         new = path.with_name(f".{path.name}.{os.getpid()}")  # whole or not at all
         new.write_bytes(pdf)
         new.replace(path)
-        # Some classes load xkeyval, which without the last comma takes commas for its own.
+        # Some classes load xkeyval, which without the last comma claims commas for itself.
         command = rf"\includegraphics[alt={{{tex.text(alt)}}},]{{figures/{path.name}}}"
         return _included(command, name)
 
@@ -107,7 +107,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
 
 
 def unprinted() -> list[str]:
-    """A line for each figure of this run that LaTeX never got, with its place."""
+    """Return a line, with its place, for each figure of this run that was never printed."""
     return [
         f"{place}the figure {name!r} is drawn but not printed, so the paper lacks it: print what"
         r" the call returns, print(...) or \py{...}"
@@ -123,7 +123,7 @@ def _included(text: str, name: str) -> Included:
 
 
 def _place() -> str:
-    """Where PythonTeX's present block begins, as messages start; nothing elsewhere."""
+    """Return where PythonTeX's current block begins, as messages start; empty elsewhere."""
     pytex = getattr(sys.modules["__main__"], "pytex", None)
     return f"{results.file_of_block(pytex.instance)}:{pytex.line}: " if pytex else ""
 
@@ -139,7 +139,7 @@ def _pdf(
             return b"", drawn
         fig, alt = drawn
         file = io.BytesIO()
-        # Without a date, so that the same results give the same file.
+        # Without a date, the same results give the same file.
         fig.savefig(file, format="pdf", metadata={"CreationDate": None})
         plt.close(fig)
     return file.getvalue(), alt
@@ -147,7 +147,10 @@ def _pdf(
 
 @contextmanager
 def _no_missing_glyphs() -> Iterator[None]:
-    """Raise ValueError for a character that no font has, where matplotlib warns and sets a box."""
+    """Yield, and raise ValueError if text inside has a character that no font has.
+
+    Matplotlib would warn and draw a box.
+    """
     import matplotlib.pyplot as plt
     from matplotlib.text import Text
 
@@ -171,20 +174,23 @@ def _no_missing_glyphs() -> Iterator[None]:
 
 @contextmanager
 def _style(font: bytes) -> Iterator[None]:
-    """The paper's style, for drawing and, since matplotlib reads it there again, for saving."""
+    """Yield with the paper's style set, for drawing and for saving.
+
+    Matplotlib reads the style again when it saves a figure.
+    """
     import matplotlib
 
     matplotlib.use("Agg")  # no window, whoever runs this
     import matplotlib.pyplot as plt
 
     families = [*([fonts.load(font)] if font else []), *FALLBACK]
-    # From matplotlib's defaults, whatever a matplotlibrc or a block has set.
+    # Start from matplotlib's defaults, whatever a matplotlibrc or a block has set.
     with plt.style.context([STYLE, {"font.family": families}], after_reset=True):
         yield
 
 
 def _warn_of_settings() -> None:
-    """Warn of what a block has set in rcParams, which no figure of the paper shows."""
+    """Warn of rcParams that a block has set, since the paper's figures ignore them."""
     matplotlib = sys.modules.get("matplotlib")
     if matplotlib is None or not hasattr(matplotlib, "rcParamsOrig"):
         return
@@ -197,7 +203,10 @@ def _warn_of_settings() -> None:
 
 @cache
 def font() -> bytes:
-    """Latin Modern Roman, the font of paper.tex, from TeX's trees; nothing if it is not there."""
+    """Return Latin Modern Roman, the font of paper.tex, from TeX's trees.
+
+    The result is empty if the font is not there.
+    """
     command = ["kpsewhich", "lmroman10-regular.otf"]
     file = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     if not file:
@@ -214,10 +223,10 @@ def panels(
     columns: int = 1,
     height: float,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `rows` times `columns` panels, row by row, as wide as the text.
+    """Return a figure of `rows` times `columns` panels, row by row, as wide as the text.
 
-    `width` and `fontsize`, that of the text around the figure, are in TeX's points, `height` is in
-    inches.
+    `width` and `fontsize`, that of the text around the figure, are in TeX's points, and `height` is
+    in inches.
     """
     import matplotlib
     import matplotlib.pyplot as plt
@@ -230,10 +239,10 @@ def panels(
 
 
 def inches(width: str | float) -> float:
-    """A width in TeX's points, say "441.0pt", in inches."""
+    """Convert a width in TeX's points, such as "441.0pt", to inches."""
     return points(width) / POINTS_PER_INCH
 
 
 def points(length: str | float) -> float:
-    """A length as TeX writes it, say "441.0pt", as a number."""
+    """Return a length as TeX writes it, such as "441.0pt", as a number."""
     return float(str(length).removesuffix("pt"))

@@ -1,11 +1,11 @@
 r"""The paper without Python: each block and command replaced by what it printed.
 
-Reads a document that PythonTeX has run and returns one file of plain LaTeX.  `\py`, `\pyc`,
-`\pys` and hidden blocks give way to their output, shown code to a listing, `\result`, `\interval`
-and `\claim` to their text, `\input` to the file, and commands of the author's whose text contains
-any of these to that text.  Comments are dropped.  What each block printed is taken from PythonTeX's
-own record; where that does not say beyond doubt which output belongs to which place, as after an
-edit without a build, a FlattenError names the line.
+Reads a document that PythonTeX has run and returns one file of plain LaTeX.  `\py`, `\pyc`, `\pys`
+and hidden blocks are replaced by their output, shown code by a listing, `\result`, `\interval` and
+`\claim` by their text, and `\input` by the file.  The author's own commands whose text contains any
+of these are replaced by that text.  Comments are dropped.  What each block printed is taken from
+PythonTeX's own record.  If the record does not show beyond doubt which output belongs to which
+place, as after an edit without a build, a FlattenError names the line.
 """
 
 import re
@@ -34,7 +34,7 @@ DEFINITIONS = {"newcommand", "renewcommand", "providecommand", "DeclareRobustCom
 DEFINITIONS |= {"newrobustcmd", "NewDocumentCommand", "RenewDocumentCommand", "gdef"}
 DEFINITIONS |= {"ProvideDocumentCommand", "DeclareDocumentCommand"}
 ENVIRONMENTS = {"newenvironment", "renewenvironment", "NewDocumentEnvironment"}
-# What Pygments writes for characters that mean something to TeX: \PYGZbs{} for a backslash.
+# What Pygments writes for TeX's special characters: \PYGZbs{} for a backslash.
 PYGMENTS: dict[str, str] = dict(
     zip(
         "bs us ob cb ca am lt gt sh pc dl hy sq dq ti at lb rb".split(),
@@ -42,7 +42,7 @@ PYGMENTS: dict[str, str] = dict(
         strict=True,
     )
 )
-# PythonTeX's look, as far as listings can give it, which LaTeXML knows as well.
+# PythonTeX's style, as far as the listings package, which LaTeXML also knows, can match it.
 LISTINGS = r"""\usepackage{listings}
 \lstset{
   language=Python, upquote, showstringspaces=false, columns=fullflexible, keepspaces,
@@ -66,7 +66,7 @@ class FlattenError(Exception):
 
 @dataclass
 class Instance:
-    """A block or command as PythonTeX met it: the name of its output, and where it stood."""
+    """A block or command as PythonTeX ran it: the name of its output, and its place."""
 
     name: str
     key: Key
@@ -76,7 +76,7 @@ class Instance:
 
 @dataclass
 class Occurrence:
-    """A block or command as it stands in the text, in a paragraph that ends on the line `last`."""
+    """A block or command as it is in the text, in a paragraph that ends on the line `last`."""
 
     key: Key
     file: str
@@ -87,7 +87,7 @@ class Occurrence:
 
 @dataclass
 class Macro:
-    """A command of the author's: how many arguments, the first one's default, its text."""
+    """A command of the author's: its number of arguments, the first one's default, its text."""
 
     n: int
     default: str | None
@@ -95,7 +95,7 @@ class Macro:
 
 
 def flatten(main: Path) -> str:
-    """One file of plain LaTeX that sets what `main`, a document that was built, sets.
+    """Return one file of plain LaTeX with the same content as `main`, a document that was built.
 
     Raises FlattenError, with file and line, for what cannot be replaced.
     """
@@ -108,7 +108,7 @@ def flatten(main: Path) -> str:
 
 
 class Record:
-    """What PythonTeX and the run have kept of the last build."""
+    """The files that PythonTeX and the run have kept of the last build."""
 
     def __init__(self, main: Path) -> None:
         job = main.stem.replace(" ", "-")
@@ -132,7 +132,7 @@ class Record:
         self.results = {key: values.split("}{") for key, values in lines}
 
     def output(self, instance: Instance, what: str) -> str | None:
-        """An instance's `value`, `stdout` or `stderr`; None if there is none."""
+        """Return an instance's `value`, `stdout` or `stderr`; None if there is none."""
         if what == "value":
             return self.values.get(instance.name)
         path = self.folder / f"{instance.name.replace('@', '_')}.{what}"
@@ -140,10 +140,10 @@ class Record:
 
 
 class Source:
-    """A text that is read from left to right, and what has been made of it so far, `out`.
+    """A text that is read from left to right, and the result so far, `out`.
 
-    It begins on the line `first` of `file`; what a command of the author's stands for is `fixed`
-    to the line where that is used.
+    It begins on the line `first` of `file`.  The text of one of the author's commands is `fixed` to
+    the line where the command is used.
     """
 
     def __init__(self, text: str, file: str, first: int = 1, *, fixed: bool = False) -> None:
@@ -153,7 +153,7 @@ class Source:
         self.line = first
 
     def next(self) -> re.Match[str] | None:
-        """The next comment or command; what stands before it is copied."""
+        """Return the next comment or command, after copying what comes before it."""
         token = re.compile(r"%|\\([A-Za-z@]+)\*?|\\.", re.DOTALL).search(self.text, self.pos)
         start = token.start() if token else len(self.text)
         self.out += self.text[self.pos : start]
@@ -161,26 +161,26 @@ class Source:
         return token
 
     def line_of(self, position: int) -> int:
-        """The number of the line at a position."""
+        """Return the number of the line at a position."""
         return self.first if self.fixed else self.first - 1 + bisect(self.starts, position)
 
     def paragraph_end(self) -> int:
-        """The number of the line on which the paragraph ends."""
+        """Return the number of the line on which the paragraph ends."""
         return self.line_of((self.text + "\n\n").find("\n\n", self.pos))
 
     def error(self, reason: str) -> FlattenError:
-        """A FlattenError that names the line of the command just read."""
+        """Return a FlattenError that names the line of the command just read."""
         return FlattenError(f"{self.file}:{self.line}: {reason}")
 
     def take(self, pattern: str) -> re.Match[str] | None:
-        """What follows here, if it is this."""
+        """Read and return what follows here, if it matches the pattern."""
         match = re.compile(pattern).match(self.text, self.pos)
         if match:
             self.pos = match.end()
         return match
 
     def optional(self) -> str | None:
-        """The argument in brackets, if there is one here."""
+        """Read and return the argument in brackets, if there is one here."""
         begin = self.pos
         if not self.take(r"\s*\["):
             return None
@@ -194,7 +194,7 @@ class Source:
         return None
 
     def argument(self) -> str:
-        """The next argument: a group, a command or a character."""
+        """Read and return the next argument: a group, a command or a character."""
         match = self.take(r"(?:\s|%.*\n)*(\\[A-Za-z@]+|\\.|[^\s}])")
         if not match:
             raise self.error("an argument is missing")
@@ -209,7 +209,7 @@ class Source:
         raise self.error("an argument has no closing brace")
 
     def code(self) -> str:
-        r"""The code of \py and its like, in braces or, as with \verb, in others."""
+        r"""Read and return the code of \py and its like, in braces or, as with \verb, in others."""
         match = self.take(r"[^\s\w\\]")
         mark = match[0] if match else ""
         braces, start, depth = mark == "{", self.pos, 1
@@ -221,7 +221,7 @@ class Source:
         raise self.error("code in braces is needed here")
 
     def environment(self, name: str) -> str:
-        r"""What stands between \begin{name} and \end{name}."""
+        r"""Read and return what is between \begin{name} and \end{name}."""
         start, close = self.pos, self.text.find(rf"\end{{{name}}}", self.pos)
         if close < 0:
             raise self.error(rf"\begin{{{name}}} has no end")
@@ -229,19 +229,19 @@ class Source:
         return self.text[start:close]
 
     def rest_of_line(self) -> str:
-        """What is left of the line."""
+        """Return what is left of the line."""
         return self.text[self.pos :].partition("\n")[0]
 
     def put(self, text: str) -> None:
-        """Nothing; adds what stands for the command that has been read."""
+        """Add the replacement of the command that has been read."""
         self.out += _fitted(self.out[-40:], text, self.text[self.pos : self.pos + 1])
 
     def copy(self, start: int) -> None:
-        """Nothing; adds what has been read since `start` as it is."""
+        """Add what has been read since `start`, unchanged."""
         self.out += self.text[start : self.pos]
 
     def drop(self) -> None:
-        """Nothing; forgets the line that has been read, if nothing else stands on it."""
+        """Remove the line that has been read, if there is nothing else on it."""
         line = self.out.rpartition("\n")[2]
         if line.strip() or self.rest_of_line().strip():
             return
@@ -251,7 +251,7 @@ class Source:
             self.take(r"\n*")
 
     def drop_comment(self) -> None:
-        """Nothing; forgets a comment, but not what it does to the end of its line."""
+        """Remove a comment, but keep its effect on the end of its line."""
         self.pos += len(self.rest_of_line())
         line = self.out.rpartition("\n")[2]
         if not line.strip():
@@ -322,7 +322,7 @@ class _Flattener:
         return text.replace(PACKAGES, self._packages(text)).rstrip("\n") + "\n"
 
     def scan(self, source: Source) -> str:
-        """The text of `source`, without Python but for holes."""
+        """Return the text of `source` without Python, but with holes for its output."""
         while not self.ended and (token := source.next()):
             self.token, name = token[0], token[1]
             if self.token == "%":
@@ -446,7 +446,7 @@ class _Flattener:
         return rf"\Verb{f'[{options}]' if options else ''}{mark}{code}{mark}"
 
     def _listing(self, code: str, key: Key, options: str) -> str:
-        """Code as listings sets it if it can, otherwise as fancyvrb does."""
+        """Return code as a listing if that is possible, otherwise in fancyvrb's Verbatim."""
         family, _, kind, _ = key
         python = kind != "console" and not family.startswith("PYG")
         if python and code.isascii() and not options and not self.options.get(family):
@@ -460,7 +460,7 @@ class _Flattener:
 
     def _occurrence(self, key: Key, source: Source, last: int) -> Occurrence:
         file = "" if source.file == self.main.name else source.file
-        if not self.begun:  # title and authors are set later, in an order of the class's
+        if not self.begun:  # title and authors are set later, in the class's order
             last = source.line
         self.printed = Occurrence(key, file, source.line, last)
         self.occurrences.append(self.printed)
@@ -481,7 +481,10 @@ class _Flattener:
                 place.instance = instance
 
     def _pairs(self, places: list[Occurrence], instances: list[Instance]) -> Iterator[Instance]:
-        """An instance for each place; LaTeX may set one several times, in captions, say."""
+        """Yield an instance for each place.
+
+        LaTeX may set a place several times, for example in captions.
+        """
         # While amsmath and tabularx measure they set a block several times, under one name.
         instances = list({instance.name: instance for instance in instances}.values())
         alike = len({self._outputs(instance) for instance in instances}) == 1
@@ -572,7 +575,7 @@ class _Flattener:
         if name.endswith("def"):
             n = (source.take(r"(?:#\d)*") or "")[0].count("#")
             if not source.text.startswith("{", source.pos):
-                return None  # its arguments have delimiters
+                return None  # its arguments are delimited
         elif "Document" in name:
             takes = source.argument()
             if optional := re.search(r"O\{([^{}]*)\}", takes):
@@ -637,7 +640,7 @@ class _Flattener:
             source.put(f"\\clearpage\n{inner}\n\\clearpage" if name == "include" else inner)
 
     def _venue(self, source: Source) -> str:
-        r"""What \input{literate/macros} reads of the class's own, and a place for packages."""
+        r"""Return the class's own part of \input{literate/macros}, and a place for packages."""
         found = re.search(r"\\documentclass(?:\[[^]]*\])?\{(.*?)\}", source.out)
         venue = self.main.parent / "literate" / "venues" / f"{found[1] if found else ''}.tex"
         self.packages.add("xcolor")
@@ -659,7 +662,7 @@ class _Flattener:
         self.packages.add("xcolor")
 
     def _packages(self, text: str) -> str:
-        """The packages that PythonTeX had loaded, as far as they are needed."""
+        """Return the packages that PythonTeX had loaded, as far as they are needed."""
         loading = r"\\(?:usepackage|RequirePackage)(?:\[[^\]]*\])?\{([^}]*)\}"
         loaded = {name.strip() for names in re.findall(loading, text) for name in names.split(",")}
         coloured = "listings" in self.packages or re.search(r"color|!\d+!", text)
@@ -750,7 +753,7 @@ def _key(family: str, session: str | None, kind: str, code: str) -> Key:
 
 
 def _plain(shown: str) -> str:
-    """Code that Pygments has marked up, without the marks."""
+    """Return code that Pygments has marked up, without the markup."""
     shown = re.sub(r"\\PYGZ(\w\w)\{\}", "\ue010\\1\ue011", shown)
     while (plain := re.sub(r"\\PYG\{[^{}]*\}\{([^{}]*)\}", r"\1", shown)) != shown:
         shown = plain
@@ -758,7 +761,10 @@ def _plain(shown: str) -> str:
 
 
 def _fitted(before: str, text: str, after: str, *, lines: bool = False) -> str:
-    """TeX code so that it does not run into its neighbours, which it had not met as text."""
+    """Return TeX code adjusted so that it does not merge with its neighbours.
+
+    As output of Python it had not met them as text.
+    """
     if after.isspace():
         text = text.rstrip(" ")
     # A comment at its end has done its work, unless the line that ends here is the document's.
@@ -774,13 +780,16 @@ def _fitted(before: str, text: str, after: str, *, lines: bool = False) -> str:
 
 
 def _inline(shown: str) -> str:
-    r"""Output within a line: TeX reads no further than \endinput, and a line's end is a space."""
+    r"""Return output within a line.
+
+    TeX reads no further than \endinput, and the end of a line is a space.
+    """
     before, ended, after = shown.partition(r"\endinput")
     return before + after.partition("\n")[0] if ended else shown.removesuffix("\n") + " "
 
 
 def _lines(shown: str) -> str:
-    """Output in the place of lines, the last of which ends as the document's did."""
+    """Return output that replaces lines, the last of which ends as the document's did."""
     return _inline(shown) + "%" if r"\endinput" in shown else shown.removesuffix("\n")
 
 

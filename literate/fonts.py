@@ -14,7 +14,7 @@ CHARACTERS = [*range(0x20, 0x180), 0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201
 
 @cache
 def load(font: bytes) -> str:
-    """The family under which matplotlib knows a TrueType font from now on."""
+    """Register a TrueType font with matplotlib and return its family name."""
     from matplotlib import font_manager
 
     folder = tempfile.mkdtemp()  # matplotlib reads it when it saves a figure
@@ -26,10 +26,10 @@ def load(font: bytes) -> str:
 
 
 def to_truetype(opentype: bytes) -> bytes:
-    """An OpenType font with the outlines of TrueType, and of CHARACTERS alone.
+    """Convert an OpenType font to TrueType outlines, with only CHARACTERS.
 
-    TeX's fonts have cubic outlines, which matplotlib embeds as Type 3 or wrongly labelled.  As
-    quadratic ones they are right, and off by at most half a unit in a thousand.
+    TeX's fonts have cubic outlines, which matplotlib embeds as Type 3 or labels wrongly.  Quadratic
+    outlines are embedded correctly, and deviate by at most half a unit in a thousand.
     """
     from fontTools.pens.cu2quPen import Cu2QuPen
     from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -55,12 +55,12 @@ def to_truetype(opentype: bytes) -> bytes:
         " maxSizeOfInstructions maxComponentElements maxPoints maxContours maxCompositePoints"
         " maxCompositeContours maxComponentDepth"
     ).split():
-        setattr(font["maxp"], field, 0)  # those that count something are set in saving
+        setattr(font["maxp"], field, 0)  # saving sets those that count something
     font["maxp"].maxZones = 1
     font["post"].formatType, font["post"].extraNames, font["post"].mapping = 2.0, [], {}
     font.sfntVersion = "\x00\x01\x00\x00"
     for record in font["name"].names:
-        if record.nameID in {1, 16}:  # the family, or else matplotlib finds the original
+        if record.nameID in {1, 16}:  # the family; else matplotlib finds the original
             record.string = f"{record} TrueType"
     file = io.BytesIO()
     font.save(file)

@@ -1,9 +1,9 @@
-"""Follows what a run reads, lists and looks for, so that no value outlives what it came from.
+"""The inputs of a run: what it reads, lists and looks for, so that no value outlives its sources.
 
-Each input is known by its kind, its name and a digest of what was there: the contents of a `file`,
-the names in a `folder`, whether a path `exists`, an environment variable (`env`), the `packages`
-that are installed in a folder, and the size and time of a program (`stamp`).  latexmkrc computes
-the same digests.
+Each input is identified by its kind, its name and a digest of what was there: the contents of a
+`file`, the names in a `folder`, whether a path `exists`, an environment variable (`env`), the
+`packages` that are installed in a folder, and the size and time of a program (`stamp`).  latexmkrc
+computes the same digests.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from literate import ROOT
 
 INTERNAL = {".venv", ".git", ".cache", "results.tex", "results.json", "__pycache__"}
-# What a build makes beside its sources is no part of a folder's listing.
+# What a build writes beside its sources is not part of a folder's listing.
 MADE = re.compile(
     r"\.|pythontex-files-|__pycache__$|results\.(tex|json)$"
     r"|.*\.(aux|bbl|blg|claims|fdb_latexmk|fls|log|made|out|pytxcode|synctex.*|xdv)$"
@@ -31,27 +31,27 @@ MACHINE = {"literate"} | {
     for name in ("cache", "chance", "inputs", "kept", "parallel", "progress", "results", "source")
 }
 SYSTEM = ("/proc/", "/dev/", "/sys/", "/etc/", "/usr/")
-# They say where fonts are, and to joblib and older numpy what the processor is like.
-# Modules of Python's through which a path or a variable is asked for.
+# Python's own modules through which a path or a variable is looked up.
 THROUGH = {"genericpath", "posixpath", "pathlib", "glob", "shutil", "os", "collections"}
+# These report where fonts are, and to joblib and older numpy what the processor is.
 MACHINE_TOOLS = {"fc-list", "kpsewhich", "lscpu"}
 TEMPORARY = re.compile(r"joblib_memmapping_folder|/loky-|/fontlist-")
 
 
 class Inputs(dict[tuple[str, str], str]):
-    """The digest of each input, by kind and name, as it was when it was first met."""
+    """The digest of each input, by kind and name, as it was when the input was first met."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.written: set[str] = set()  # files, which are no inputs from then on
-        self.processes = False  # whether others were started, which nobody follows
+        self.written: set[str] = set()  # files, which are not inputs from then on
+        self.processes = False  # whether others, which are not followed, were started
 
 
 def follow() -> None:
-    """Follow the inputs of this process, from here to its end.
+    """Follow the inputs of this process from here to its end.
 
     Adds an audit hook to Python, and wraps os.stat, os.lstat and the lookup of environment
-    variables, of which Python has no events.  A second call does nothing.
+    variables, for which Python has no events.  A second call does nothing.
     """
     state = _process()
     if hasattr(state, "open"):
@@ -82,7 +82,7 @@ def imported_before() -> list[str]:
 
 @contextmanager
 def recorded() -> Iterator[Inputs]:
-    """Return the inputs of what runs inside, which are inputs of all that is around it, too."""
+    """Yield the inputs of what runs inside, which are inputs of everything around it, too."""
     follow()
     open_records, found = _process().open, Inputs()
     open_records.append(found)
@@ -94,7 +94,7 @@ def recorded() -> Iterator[Inputs]:
 
 @contextmanager
 def unfollowed() -> Iterator[None]:
-    """Do not note what runs inside: the machine's own files and processes."""
+    """Yield without noting what runs inside: the machine's own files and processes."""
     follow()
     state = _process()
     state.quiet += 1
@@ -105,7 +105,7 @@ def unfollowed() -> Iterator[None]:
 
 
 def note(kind: str, name: str, digest: str | None = None) -> None:
-    """Note an input, with the digest of now if none is given, unless it was written before."""
+    """Note an input, by default with its present digest, unless it was written before."""
     state = _process()
     with unfollowed():
         for record in state.open:
@@ -115,12 +115,12 @@ def note(kind: str, name: str, digest: str | None = None) -> None:
 
 
 def _is_written(name: str, written: set[str]) -> bool:
-    """Return whether this run wrote the file or a folder that it is in."""
+    """Return whether this run wrote the file, or a folder that it is in."""
     return bool(written) and not written.isdisjoint([name, *map(str, Path(name).parents)])
 
 
 def current(kind: str, name: str) -> str:
-    """Return the digest that an input has now; it is empty for what is not there."""
+    """Return the present digest of an input; it is empty if there is none."""
     if kind == "env":
         value = os.environ._data.get(os.fsencode(name))  # pyright: ignore
         return "" if value is None else _md5(value)
@@ -148,7 +148,7 @@ def _is_paper(name: str, beside: set[str]) -> bool:
 
 
 def relative(path: str | Path) -> str:
-    """Return the path as latexmk, which runs in the paper's folder, finds it."""
+    """Return the path relative to the paper's folder, in which latexmk runs."""
     return os.path.relpath(os.path.abspath(path), ROOT)
 
 
@@ -184,7 +184,7 @@ def _own_modules() -> list[str]:
 
 
 def _process() -> Any:
-    """Return what this process keeps, also for functions that came to it without their module."""
+    """Return this process's state, also for functions that arrived without their module."""
     return sys.modules.setdefault("_literate_process", ModuleType("_literate_process"))
 
 
@@ -193,7 +193,7 @@ def _md5(content: bytes) -> str:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Note what an event of Python's says (see sys.addaudithook)."""
+    """Note the file, folder or process that an event of Python names (see sys.addaudithook)."""
     if event not in _EVENTS or _process().quiet:
         return
     how, position = _EVENTS[event]
@@ -213,7 +213,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     nameless = getattr(os, "O_TMPFILE", 0)  # such a file has only a folder
     if is_internal(path) or (event == "open" and nameless and arguments[2] & nameless == nameless):
         return
-    # These events come before Python tries, and in vain if there is something already.
+    # These events come before Python tries, which fails if there is something already.
     new = event == "os.mkdir" or (event == "open" and "x" in str(arguments[1]))
     if new and _is_there(path):
         return
@@ -259,7 +259,7 @@ def _note_written(path: str) -> None:
     name = relative(path)
     for record in _process().open:
         record.written.add(name)
-        for kind in ("file", "folder", "exists"):  # what is read and then written is no input
+        for kind in ("file", "folder", "exists"):  # what is read and then written is not an input
             record.pop((kind, name), None)
 
 
@@ -291,7 +291,7 @@ def _noting_variables(getitem: Any) -> Any:
 
 
 def _by_paper(frame: FrameType | None) -> bool:
-    """Return whether the paper's code asks, itself or through the standard library's paths."""
+    """Return whether the paper's code asks, directly or through the standard library's paths."""
     name = ""
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
@@ -305,7 +305,7 @@ def _by_paper(frame: FrameType | None) -> bool:
 
 
 def _by_machinery(frame: FrameType | None) -> bool:
-    """Return whether Python looks for modules, or the machine for its own files."""
+    """Return whether Python is looking for modules, or the machine for its own files."""
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
     return frame is None or "importlib" in frame.f_code.co_filename

@@ -1,6 +1,6 @@
-"""Results that another run has made and kept in a file, for what a build cannot compute itself.
+"""Results that another run has computed and kept in a file, for what a build cannot compute itself.
 
-Such a record says with which code and on which inputs it was made, so that a build can tell
+Such a record says with which code and from which inputs it was made.  A build can therefore check
 whether both are still the same, without the libraries that the code needs.
 """
 
@@ -25,10 +25,10 @@ class KeptError(ValueError):
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """What the file holds, numbers with an interval as Estimate.
+    """Return the contents of a record, with each number that has an interval as an Estimate.
 
     A relative path starts in the paper's folder.  Raises KeptError, with the line and column, if
-    the file is not there or is no record.
+    the file is missing or is not a record.
     """
     remedy = "take it from git again, or make it anew"
     try:
@@ -48,7 +48,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def changed(record: Mapping[str, Any], *, code: str | Path, inputs: Mapping[str, str]) -> list[str]:
-    """What a record was made of that is not the same any more: code, or names of inputs."""
+    """Return what a record was made of and has changed since: its code, or names of inputs."""
     names = [str(code)] * (record["code"] != digest(code))
     known = record["inputs"]
     return names + sorted(n for n in known.keys() | inputs if known.get(n) != inputs.get(n))
@@ -57,10 +57,10 @@ def changed(record: Mapping[str, Any], *, code: str | Path, inputs: Mapping[str,
 def text(
     results: Any, *, code: str | Path, inputs: Mapping[str, str], environment: Mapping[str, Any]
 ) -> str:
-    """The text of a record, in JSON.
+    """Return the text of a record, in JSON.
 
-    `results` may hold mappings, sequences, dataclasses, numbers, text and arrays, these with four
-    decimals.  What a dataclass does not show in its repr is left out.
+    `results` may hold mappings, sequences, dataclasses, numbers, text and arrays; arrays are
+    rounded to four decimals.  What a dataclass does not show in its repr is left out.
     """
     whole = {"environment": environment, "code": digest(code), "inputs": inputs}
     return json.dumps(whole | {"results": _plain(results)}, indent=1, allow_nan=False) + "\n"
@@ -69,10 +69,10 @@ def text(
 def digest(path: str | Path) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of a module's code and of what it uses.
 
-    That is what it uses, by name, of other modules of the paper, wherever it imports them, and what
-    this uses in turn, but for the modules of inputs.MACHINE.  Of a module that is handed on as a
-    value all counts.  Comments, docstrings and empty lines do not count, nor what other modules do
-    besides defining these names; nothing is run.
+    What it uses is what it names of other modules of the paper, wherever it imports them, and what
+    these names use in turn, except for the modules of inputs.MACHINE.  If a module is passed on as
+    a value, all of it counts.  Comments, docstrings and empty lines do not count, nor does what
+    other modules do besides defining these names.  No code is run.
     """
     folder, stem = (ROOT / path).parent, Path(path).stem
     modules: dict[str, _Module] = {}
@@ -95,7 +95,7 @@ def digest(path: str | Path) -> str:
 
 
 def _file(root: Path, module: str) -> Path | None:
-    """Return a module's file, that of a package before that of a module, as Python does."""
+    """Return a module's file; a package comes before a module, as in Python."""
     path = root / module.replace(".", "/")
     for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
         if file.is_file():
@@ -124,13 +124,13 @@ class _Module:
                 self.defined.setdefault(defined, []).append(node)
 
     def part(self, name: str) -> tuple[str, list[tuple[str, str]]]:
-        """Return the code that defines `name`, all if it is empty, and what of modules it uses."""
+        """Return the code that defines `name`, or all if it is empty, and the names it uses."""
         nodes = self.defined.get(name, []) if name else self.statements
         uses = [] if name in self.defined or not name else self.imported.get(name, [])[:]
         uses += self.imported.get("*", [])
         inner = [node for outer in nodes for node in ast.walk(outer)]
         local = {node.arg for node in inner if isinstance(node, ast.arg)}
-        told = set[int]()  # names of modules that stand before a dot
+        told = set[int]()  # names of modules that come before a dot
         for node in inner:
             if isinstance(node, ast.Attribute):
                 chain = ast.unparse(node).split(".")
@@ -188,7 +188,7 @@ class _Module:
 
 
 def _defines(node: ast.AST) -> Iterator[str]:
-    """Return the names that a statement gives a value to, inside if and try, too."""
+    """Yield the names that a statement gives a value to, also inside if and try."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name
         return
@@ -201,7 +201,7 @@ def _defines(node: ast.AST) -> Iterator[str]:
 
 
 def _bare(source: str, tree: ast.Module) -> list[str]:
-    """Return the lines of a module without comments and docstrings, which leave empty ones."""
+    """Return the lines of a module with comments and docstrings removed, leaving empty lines."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:

@@ -1,7 +1,7 @@
-r"""Results typed by hand, and comparisons that nothing checks: `python -m literate.lint [FILE]`.
+r"""Hand-typed results and comparisons that nothing checks: `python -m literate.lint [FILE]`.
 
-Prints each number, and each word of comparison, effect or cause, that stands in the prose but in
-no `\claim`, and exits with 1 if there is any.  A number in a claim passes if the condition has it.
+Prints each number, and each word of comparison, effect or cause, that is in the prose but not in a
+`\claim`, and exits with 1 if there is any.  A number in a claim passes if the condition has it.
 Words pass in a sentence that cites, and on a line that ends with the comment `% no result`.
 """
 
@@ -30,7 +30,7 @@ NOUN = (
     r"|examples?|pairs?|per\s?cent|pixels?|repetitions?|networks?|data\s?sets?|times|epochs?)"
 )
 
-# Of those that begin at the same place the first counts.
+# Of alternatives that begin at the same place, the first counts.
 NOT_PROSE = rf"""
 \A(?s:.*?)(?:\\title(?=\s*[\[{{])|\\begin\{{document\}}) | \\author(?s:.*?)\\begin\{{document\}}
 |\\end\{{document\}}(?s:.*) | (?P<kept>\\[^A-Za-z@]) | %.*
@@ -54,7 +54,7 @@ NOT_PROSE = rf"""
 |\b(?i:in|since|until|from|to|and|before|after|by)[\s~]+{YEAR}\b
     (?=[.,;:)]|\s+(?:and|to|the|a|it|we|with|was|were|is|has|had|by|at|on|for|as|when)\b)
 """
-# In all that follow a space stands for any gap between words.
+# In all of the following, a space matches any gap between words.
 NUMBER = r"""
 (?:\d+(?:[.,]\d+)*|\.\d+)(?: |-|)(?:\\%|per(?:| )cent\b)
 (?:\d+(?:,\d\d\d)*)?\.\d+(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+(?:k|M|x|s|ms|min|h|[kMGT]i?B)\b
@@ -138,9 +138,10 @@ class Finding:
 
 
 def find(text: str, name: str | Path = "paper.tex", *, only: str = "") -> list[Finding]:
-    """All findings in the paper `text`, a file called `name`, and in the files that it inputs.
+    """Return all findings in the paper `text`, a file called `name`, and in the files it inputs.
 
-    Those of one kind `only` are found in hostile texts, too; words may take time without end.
+    With `only`, just the findings of that kind are returned.  This works on hostile texts, too,
+    where the search for words may never end.
     """
     sought = [(kind, table) for kind, table in SOUGHT if only in ("", kind)]
     return list(_find(text, Path(name).name, Path(name).parent, sought))
@@ -175,7 +176,7 @@ def _find(
 
 
 def _claims(source: str, prose: str, file: str) -> Iterator[tuple[int, int, set[str]]]:
-    """Where the text of each claim begins and ends, and the numbers in its condition."""
+    """Yield where the text of each claim begins and ends, and the numbers in its condition."""
     for claim in (m for m in HIDDEN.finditer(source) if m["condition"] or m["unclosed"]):
         text = claim["condition"] and re.compile(rf"\s*{GROUP}").match(prose, claim.end())
         if not text or re.search(r"\n\s*\n", source[claim.start() : text.end()]):
@@ -185,7 +186,7 @@ def _claims(source: str, prose: str, file: str) -> Iterator[tuple[int, int, set[
 
 
 def _literals(text: str) -> set[str]:
-    """The numbers in `text` as they are written, those in words as digits."""
+    """Return the numbers in `text` as they are written, with words as digits."""
     text = re.sub(r"(?<=\d)(?:,|\\,|\{,\})(?=\d{3})", "", text.lower())
     found = re.findall(r"(?<![\w.])(?:(?:\d*\.)?\d+(?:e[+-]?\d+)?|[a-z]+)", text)
     found = [DIGITS.get(word) or DIGITS.get(word[:-1]) or word for word in found]
@@ -193,7 +194,7 @@ def _literals(text: str) -> set[str]:
 
 
 def main() -> None:
-    """Exits with 1 if there is a finding."""
+    """Print the findings, and exit with 1 if there are any."""
     path = Path(sys.argv[1] if sys.argv[1:] else Path(__file__).parent.parent / "paper.tex")
     try:
         findings = find(path.read_text("utf-8"), path)

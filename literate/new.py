@@ -1,8 +1,8 @@
 r"""A fresh paper from this template, in a folder and a git history of its own.
 
 `make new NAME=../my-paper` copies the files that git knows here, as they are now, without those of
-LEFT_OUT, and lays literate/skeleton/ over them: a paper with empty sections and one model.  With
-FROM=course the sample course is laid over them instead, for an instructor to go on from.
+LEFT_OUT.  Then it copies literate/skeleton/ over them: a paper with empty sections and one model.
+With FROM=course it copies the sample course instead, for an instructor to extend.
 """
 
 import argparse
@@ -24,7 +24,7 @@ except ImportError as error:  # says what to do, where nothing has been installe
 
 SKELETON = "literate/skeleton"
 SOURCES = {"course": "literate/course/sample"}  # what else a paper may start from
-# What stands in the skeleton for what is given.
+# The skeleton's placeholders for title, author and address.
 TITLE, AUTHOR, EMAIL = "A Fresh Paper", "First Author", "first@example.org"
 LEFT_OUT = {  # and why
     "literate/course/*": "grades, and stays with FROM=course",
@@ -36,7 +36,7 @@ LEFT_OUT = {  # and why
     ".github/workflows/networks.yml": "checks that record",
     "tests/*": "the template's paper, README, releases, build and tools, which it answers for",
 }
-# Tests of what an author writes, and of what that calls; they hold with other models and data.
+# Tests of what an author writes and calls, which also hold with other models and data.
 TESTS = ("code", "data", "document", "evaluation", "figures", "inference", "lint", "results", "tex")
 COURSE = """
 This is a course: `docs/course.md` says how exercises, in `paper.tex`, `pycode/lab.py` and
@@ -47,14 +47,14 @@ KEPT |= {f"tests/test_{name}.py" for name in TESTS}
 
 
 class NewError(Exception):
-    """Why there is no fresh paper."""
+    """A reason why no fresh paper was made."""
 
 
 def start(folder: Path, *, title: str = "", author: str = "", source: str = "") -> None:
-    """Nothing; makes `folder`, with a paper in it and one commit, or leaves all as it was.
+    """Make `folder`, with a paper in it and one commit, or leave everything unchanged.
 
-    The title is the folder's name unless given, the author, a name and perhaps <an address>,
-    whom git knows.  With a `source`, that folder of the template takes the skeleton's place.
+    The title is the folder's name unless given.  The author, a name and perhaps <an address>, is by
+    default the user of git.  With a `source`, that folder of the template replaces the skeleton.
     Raises NewError.
     """
     folder = folder.absolute()
@@ -84,7 +84,7 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         own = _inside(SKELETON, files)
         trees.lay(ROOT / SKELETON, new, ["README.md", "CITATION.cff"] if source else own)
         if source:
-            # Which wants a paper, not answers.
+            # This test expects a paper, not answers.
             (new / "tests/test_document.py").unlink(missing_ok=True)
             sample = SOURCES[source]
             trees.lay(ROOT / sample, new, _inside(sample, files))
@@ -103,7 +103,7 @@ def _inside(folder: str, files: Iterable[str]) -> list[str]:
 
 
 def _fill(folder: Path, title: str, author: str, email: str) -> None:
-    """Nothing; puts title and author where the skeleton's files have others in their place."""
+    """Replace the placeholders for title and author in the skeleton's files."""
     given = {TITLE: " ".join(title.split()), AUTHOR: " ".join(author.split()), EMAIL: email}
     places = re.compile(f"({'|'.join(map(re.escape, given))})")
 
@@ -117,7 +117,7 @@ def _fill(folder: Path, title: str, author: str, email: str) -> None:
 
 
 def _cite(folder: Path) -> None:
-    """Nothing; leaves in references.bib the works that paper.tex cites."""
+    """Keep in references.bib only the works that paper.tex cites."""
     lists = re.findall(
         r"\\cite\w*\*?(?:\[[^]]*\])*\{([^}]*)\}", (folder / "paper.tex").read_text("utf-8")
     )
@@ -129,7 +129,7 @@ def _cite(folder: Path) -> None:
 
 
 def main() -> int:
-    """The exit status: 1 if no paper was made."""
+    """Return the exit status: 1 if no paper was made."""
     parser = argparse.ArgumentParser(description="Starts a fresh paper from this template.")
     parser.add_argument("name", help="the folder that it shall have")
     parser.add_argument("title", nargs="?", default="")

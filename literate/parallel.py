@@ -1,4 +1,4 @@
-"""Runs calls on all processors, or on a Dask cluster."""
+"""Calls on all processors, or on a Dask cluster."""
 
 import copy
 import functools
@@ -31,7 +31,7 @@ from literate.source import is_own
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
-# Workers take more than a second to start: few calls, if they are short, are better off without.
+# Workers take more than a second to start, so a few short calls are faster without them.
 FEW = 20
 SHORT = 2.0  # seconds, for all that is left to do
 _started = False
@@ -48,24 +48,24 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a call."""
+    """The outcome of a call."""
 
     content: bytes  # the pickled value
     inputs: dict[str, str]  # their digests, by kind and name
-    drew: bool  # whether it drew by chance without a seed of its own
-    processes: bool  # whether it started others, whose inputs nobody follows
+    drew: bool  # whether it drew at random without a seed of its own
+    processes: bool  # whether it started others, whose inputs are not followed
     seconds: float
     by: str  # the processor
 
 
 def run(calls: Mapping[str, Task], *, alone: bool = False) -> Iterator[tuple[str, Answer]]:
-    """Return each key of `calls` with the answer to its call, as soon as it is there.
+    """Yield each key of `calls` with the answer to its call, as soon as it is there.
 
-    They are computed `alone`, in this process, or as the environment says: on the cluster of
-    DASK_SCHEDULER_ADDRESS, or else in PYCODE_WORKERS processes, by default one a processor.
+    The calls are computed `alone`, in this process, or as the environment says: on the cluster of
+    DASK_SCHEDULER_ADDRESS, or else in PYCODE_WORKERS processes, by default one per processor.
 
-    Raises what a call raises, ConnectionError if no scheduler answers, and RuntimeError if a
-    worker of the cluster has other libraries.
+    Raises what a call raises, ConnectionError if no scheduler answers, and RuntimeError if a worker
+    of the cluster has other libraries.
     """
     global _started
     waiting, retries, try_here = dict(calls), 10, True
@@ -99,7 +99,7 @@ def run(calls: Mapping[str, Task], *, alone: bool = False) -> Iterator[tuple[str
 
 
 def n_workers() -> int:
-    """The number of processes that compute at once."""
+    """Return the number of processes that compute at the same time."""
     wanted = os.environ.get("PYCODE_WORKERS") or str(joblib.cpu_count())
     if not wanted.isdecimal() or int(wanted) < 1:
         raise ValueError(f"PYCODE_WORKERS is {wanted!r}: set it to 1 or more, or unset it")
@@ -121,7 +121,7 @@ def _versions(libraries: Sequence[str]) -> tuple[str, ...]:
 
 
 def settings() -> dict[str, Any]:
-    """Return what the paper may have set in libraries for all code that follows."""
+    """Return the settings of libraries that the paper may have changed for all later code."""
     import sklearn
 
     return {"sklearn": sklearn.get_config(), "numpy": np.geterr()}
@@ -138,20 +138,20 @@ def processor() -> str:
 
 
 def _here(tasks: Mapping[str, Task], patience: float) -> Iterator[tuple[str, Answer]]:
-    """Compute in this process, until what is left seems to take longer than `patience`."""
+    """Yield answers computed in this process, while the rest seems to take at most `patience`."""
     start = monotonic()
     for done, (key, task) in enumerate(list(tasks.items()), start=1):
         yield key, Answer(*answer(task.call, task.seed, task.check))
-        if (monotonic() - start) / done * len(tasks) > patience:  # those that are still waiting
+        if (monotonic() - start) / done * len(tasks) > patience:  # leave the rest to workers
             return
 
 
 def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, Answer]]:
-    """Compute in other processes, with the paper's code as it is in this one.
+    """Yield answers computed in other processes, with the paper's code as it is in this one.
 
-    What cannot be sent there, a function that holds a lock say, is computed here.
+    What cannot be sent there, such as a function that holds a lock, is computed here.
     """
-    afar = config["backend"] == "dask"  # where this package may not be
+    afar = config["backend"] == "dask"  # where this package may be missing
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")
         if (name != "__main__" and is_own(module)) or (afar and name in inputs.MACHINE):
@@ -242,7 +242,7 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
             )
         content = dumps(value)
         read = {f"{kind} {name}": digest for (kind, name), digest in found.items()}
-        # Those that the call has written must still be there when it is remembered.
+        # Files that the call has written must still be there when its value is remembered.
         for name in sorted(found.written):
             if not name.startswith("..") and (digest := inputs.current("file", name)):
                 read[f"file {name}"] = digest
@@ -250,9 +250,9 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the pickled value, whole, for this process or one that has the paper's modules.
+    """Return the complete pickled value, for this process or one that has the paper's modules.
 
-    What the paper's code calls by a name is pickled as that, and all else by its content.
+    What the paper's code refers to by a name is pickled as that name, and all else by its content.
     """
     file = io.BytesIO()
     _ByName(file, protocol=5).dump(value)
@@ -260,12 +260,12 @@ def dumps(value: Any) -> bytes:
 
 
 class _ByName(cloudpickle.Pickler):
-    """Pickles functions and classes by their names wherever these lead back to them."""
+    """A pickler of functions and classes by their names, wherever these lead back to them."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, (type, FunctionType)) and source.is_own(obj):
             name, module = obj.__qualname__, obj.__module__
-            # What came by value is not in the module here, but where it came from it is.
+            # What came by value is not in the module here, but it is where it came from.
             if "<" not in name and name != "<lambda>":
                 return _named, (module, name)
         return super().reducer_override(obj)
@@ -285,7 +285,7 @@ def _named(module: str, name: str) -> Any:
 
 
 class _ByValue:
-    """An object that arrives in another process as itself, with its code, not its name.
+    """An object that arrives in another process with its code, not by its name.
 
     A worker may have read other code under that name, or none.
     """
@@ -302,7 +302,7 @@ class _ByValue:
 
 @contextmanager
 def _settings(libraries: Mapping[str, Any]) -> Iterator[None]:
-    """Let libraries have these settings inside, whatever is set there."""
+    """Yield with these settings of the libraries, whatever they were before."""
     import sklearn
 
     with sklearn.config_context(**libraries["sklearn"]), np.errstate(**libraries["numpy"]):
@@ -310,27 +310,27 @@ def _settings(libraries: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Limit BLAS to one thread: the order of its sums, and so its results, never change."""
+    """Limit BLAS to one thread, so that the order of its sums, and its results, never change."""
     alone = os.environ.get("OMP_NUM_THREADS") == os.environ.get("OPENBLAS_NUM_THREADS", "1") == "1"
     return nullcontext() if alone else threadpool_limits(1)
 
 
 def name_of(function: Any) -> str:
-    """Return what a function is called, in its module."""
+    """Return the name of a function, with its module."""
     module = getattr(function, "__module__", "") or ""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{module}.{name}".removeprefix("__main__.").removeprefix(".")
 
 
 def _is_strided(value: Any) -> bool:
-    """Return whether an array comes to a worker in another order than it has here."""
+    """Return whether an array arrives at a worker in another order than it has here."""
     return _is_array(value) and not (value.flags.c_contiguous or value.flags.f_contiguous)
 
 
 def _is_read_only_file(value: Any) -> bool:
-    """Return whether an array is a file, perhaps larger than memory, that nobody can write to.
+    """Return whether an array is a read-only file, which may be larger than memory.
 
-    joblib sends arrays by files of its own, which are copied: elsewhere they can be written to.
+    joblib sends arrays in files of its own, which are copied: the call may write to the copies.
     """
     mapped = isinstance(value, np.memmap) and not value.flags.writeable
     return mapped and not inputs.TEMPORARY.search(str(value.filename))

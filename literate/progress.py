@@ -1,4 +1,4 @@
-"""Shows how far a build is, to whoever started it."""
+"""The progress of a build, shown to whoever started it."""
 
 import functools
 import io
@@ -10,17 +10,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
 
-SECONDS = 10  # between lines, where no bar can move
+SECONDS = 10  # between lines, where there is no bar
 
 _said = float("-inf")
 
 
 class Progress:
-    """A bar on the terminal where latexmk was started; in a file or pipe a line now and then.
+    """A progress bar on the terminal where latexmk was started; elsewhere a line now and then.
 
-    PythonTeX keeps what blocks print, so latexmkrc names its own output in PYCODE_PROGRESS.
-    If that cannot be opened (a socket cannot, nor is there /proc on every system) nothing is
-    shown, and nothing if there is nothing to do.
+    PythonTeX keeps what blocks print, so latexmkrc names its own output in PYCODE_PROGRESS.  If
+    that cannot be opened (a socket cannot, and not every system has /proc) nothing is shown.
+    Nothing is shown either if there is nothing to do.
     """
 
     def __init__(self, total: int) -> None:
@@ -38,7 +38,7 @@ class Progress:
         return self
 
     def update(self) -> None:
-        """Nothing; one more is done."""
+        """Count one more call as done."""
         global _said
         self.done += 1
         if self.bar is not None:
@@ -59,7 +59,7 @@ class Progress:
 
 
 class _Stream(io.TextIOWrapper):
-    """What is written here is lost, not an error, if nobody can take it any more."""
+    """A stream that loses what is written, without an error, once nobody can receive it."""
 
     def write(self, text: str) -> int:
         with suppress(OSError):  # a terminal closed, a reader gone
@@ -79,7 +79,10 @@ def _stream(path: str | None) -> TextIO | None:
 
 
 def _step() -> str:
-    """The block that runs, and of how many: PythonTeX's script has them all."""
+    """Return which block is running, and of how many.
+
+    PythonTeX's script has all of them.
+    """
     main = sys.modules["__main__"]
     if not hasattr(main, "pytex") or not main.__file__:
         return ""

@@ -1,9 +1,9 @@
-r"""The record: names what the run found, for the paper and for the world.
+r"""The record: names for what the run found, for the paper and for other programs.
 
-A run keeps two files beside the document: results.json holds every number the paper
-prints, unrounded, and results.tex tells LaTeX the same, rounded, for its `\result`.
-Together with it results.tex says whether the run is complete, and for latexmk which
-files it read and wrote, so that no build can take an old value for a new one.
+A run writes two files beside the document.  results.json holds every number that the paper prints,
+unrounded, and results.tex gives the same numbers, rounded, to LaTeX for its `\result`.  results.tex
+also says whether the run is complete, and tells latexmk which files it read and wrote, so that no
+build can mistake an old value for a new one.
 """
 
 import ast
@@ -44,17 +44,20 @@ _depends = False  # whether a block has named files
 _folder = ""  # where PythonTeX runs: the paper's, or the output directory
 _warnings: list[str] = []
 _job = "paper"  # the document's name, without .tex
-_code: list[bytes] = []  # the lines of its blocks, as LaTeX wrote them for PythonTeX
+_code: list[bytes] = []  # lines of its blocks, as LaTeX wrote them for PythonTeX
 
 
 def begin(pytex: Any, *, seed: int | None = None) -> None:
-    """Nothing; from here to the session's end the run's files and errors are noted.
+    """Begin the run: note its files and errors until the session ends.
 
-    `pytex` is the object that PythonTeX puts into every session, `seed` what results.json says
-    of every value that is recorded without another.  When the session ends, the paper's claims
-    are checked, and one that does not hold is an error, after which all that the run has found is
-    set nevertheless.  Until the session ends well results.tex says that the run is incomplete,
-    so that nothing of an earlier run can be printed.
+    `pytex` is the object that PythonTeX puts into every session.  `seed` is the seed that
+    results.json names for every value recorded without another.  When the session ends, the paper's
+    claims are checked.  A claim that does not hold is an error, after which all that the run has
+    found is typeset nevertheless.  Until the session ends well, results.tex says that the run is
+    incomplete, so that nothing from an earlier run can be printed.
+
+    Raises RuntimeError if results.json belongs to another document, if the paper's own code is
+    imported before literate, and if blocks before this call do more than import and set constants.
     """
     global _code, _folder, _job, _seed
     job = Path(sys.argv[0]).resolve().parent.name.removeprefix("pythontex-files-")
@@ -94,7 +97,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         _warnings.append(f"{found}: {kind.__name__}: {message}{source}")
         show(message, kind, *place)
 
-    # LaTeX shows them too: editors look there, and PythonTeX does not repeat them.
+    # LaTeX shows warnings, too: editors look there, and PythonTeX does not repeat them.
     warnings.showwarning = warned
     if before := inputs.imported_before():
         raise RuntimeError(
@@ -123,7 +126,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
             name for (kind, name), digest in inputs.of_run().items() if kind == "file" and digest
         ]
         pytex.add_dependencies(*(str(ROOT / name) for name in read))
-        cleanup()  # so that what blocks have printed is set even if the run fails here
+        cleanup()  # so that what blocks printed is typeset even if the run fails here
         if false:
             raise claims.ClaimError(false)
 
@@ -131,7 +134,10 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
 
 
 def _digest_of_blocks() -> str:
-    """What macros.tex and latexmkrc compute as well: a digest of the code, wherever it stands."""
+    """Return a digest of the code, independent of its place in the document.
+
+    macros.tex and latexmkrc compute the same digest.
+    """
     digest = ""
     for line in _code:
         if line.startswith(b"=>PYTHONTEX#"):
@@ -141,7 +147,7 @@ def _digest_of_blocks() -> str:
 
 
 def _wait_for_latexmk() -> None:
-    """Nothing; returns when nobody builds this folder, and keeps others waiting until the end."""
+    """Wait until nobody builds this folder, and make others wait until the end."""
     global _lock
     with suppress(ImportError, OSError):
         import fcntl
@@ -159,21 +165,22 @@ def record(
     unit: str = "1",
     seed: int | Sequence[int] | None = None,
 ) -> None:
-    r"""Nothing; names `value` so that `\result{key}` prints it, and results.json keeps it.
+    r"""Record `value` under `key`, for `\result{key}` and results.json.
 
-    Numbers and strings are recorded under `key`; the items of mappings and sequences and
-    the fields of dataclasses under `key.name`, the name in lower case with underscores for
-    all but letters and digits, a position counted from 1; positions serve also where names, of
-    classes <=50K and >50K say, would not differ then.  Arrays, truth values and estimators
-    among them are no results and are left out, and so are a dataclass's numbers that are not
-    finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.  A dataclass
-    may say `by` which function it comes from, which `unit` its fractions have and with how many
-    `digits` they are printed; without `by` the document is named.  A `seed` of the value's own,
-    or several, or (), may take the place of the run's.
+    Numbers and strings are recorded under `key`.  The items of mappings and sequences and the
+    fields of dataclasses are recorded under `key.name`.  The name is in lower case with underscores
+    for all but letters and digits; a position is counted from 1.  Positions also replace names that
+    would not differ, such as those of the classes <=50K and >50K.  Arrays, truth values and
+    estimators among the items are not results and are left out, and so are a dataclass's numbers
+    that are not finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.
 
-    Raises TypeError for what cannot be recorded, ValueError for NaN, for a key that has
-    another value already and for one that is not of ASCII letters, digits and `_.+-`;
-    RuntimeError before the run has begun.
+    A dataclass may name the function that made it in `by`, the unit of its fractions in `unit` and
+    the number of digits they are printed with in `digits`.  Without `by` the document is named.  A
+    `seed` of the value's own, several seeds, or () may replace the run's seed.
+
+    Raises TypeError for what cannot be recorded.  Raises ValueError for NaN, for a key that has
+    another value already and for one with other characters than ASCII letters, digits and `_.+-`.
+    Raises RuntimeError before the run has begun.
     """
     if not _folder:
         raise RuntimeError("call results.begin(pytex) in the first block")
@@ -202,7 +209,7 @@ def record(
 
 
 def slug(name: object) -> str:
-    """What a name is called in a key: in lower case, underscores for all but letters and digits."""
+    """Return a name as it is in a key: lower case, underscores for all but letters and digits."""
     return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
 
 
@@ -213,13 +220,13 @@ def _is_result(value: Any) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """The versions of Python and of the libraries that make the results, by name."""
+    """Return the versions of Python and of the libraries that make the results, by name."""
     versions = literate.versions("computes") | literate.versions("draws")
     return {"python": platform.python_version(), **versions}
 
 
 def near(key: str) -> list[str]:
-    """Up to three keys of results.json that look most like `key`, for messages."""
+    """Return up to three keys of results.json that are most similar to `key`, for messages."""
     recorded = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
     return difflib.get_close_matches(key, recorded, n=3)
 
@@ -261,12 +268,15 @@ def _add(
 
 
 def _plain_seed(seed: int | Iterable[int]) -> int | list[int]:
-    """A seed, or several, without numpy's integers, which JSON does not know."""
+    """Return a seed, or several, without numpy's integers, which JSON does not support."""
     return list(map(int, seed)) if isinstance(seed, Iterable) else int(seed)
 
 
 def _false_claims() -> str:
-    """A line for each claim that does not hold, with its place; notes which of all do."""
+    """Return a line for each claim that does not hold, with its place.
+
+    Also notes for every claim whether it holds.
+    """
     global _n_claims
     try:
         with inputs.unfollowed():
@@ -276,7 +286,7 @@ def _false_claims() -> str:
         return ""
     written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
     _n_claims = len(written)
-    with inputs.unfollowed():  # to look a line up in the text makes the text no input of the run
+    with inputs.unfollowed():  # looking a line up does not make the text an input of the run
         places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
     record("paper.n_claims", len(places), by="results.begin")
     _claims.update({condition: claims.check(condition, _values) for _, _, condition in places})
@@ -284,7 +294,7 @@ def _false_claims() -> str:
 
 
 def _claim_line(file: str, line: int, condition: str) -> int:
-    r"""The line on which a `\claim` begins that LaTeX has set when it was at `line`."""
+    r"""Return the line on which a `\claim` begins that LaTeX typeset when it was at `line`."""
     words = r"\s+".join(map(re.escape, condition.split()))
     with suppress(OSError):
         text = (ROOT / file).read_text(encoding="utf-8")
@@ -295,7 +305,10 @@ def _claim_line(file: str, line: int, condition: str) -> int:
 
 
 def _place(frames: Sequence[traceback.FrameSummary], pytex: Any) -> tuple[str, str]:
-    """The line of the document that these lead through, and that of pycode if they lead there."""
+    """Return the line of the document that the frames lead through, as messages start.
+
+    The second item is the line of pycode or literate, if the frames lead there.
+    """
     script = str(_script())
     line, instance = int(pytex.line), str(getattr(pytex, "instance", ""))
     if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
@@ -315,7 +328,7 @@ def _place(frames: Sequence[traceback.FrameSummary], pytex: Any) -> tuple[str, s
 
 
 def file_of_block(instance: str) -> str:
-    """The file that a block stands in, by its number."""
+    """Return the file that a block is in, by the block's number."""
     head = f"=>PYTHONTEX#py#default#default#{instance}#".encode()
     for line in _code:
         if line.startswith(head):
@@ -324,7 +337,7 @@ def file_of_block(instance: str) -> str:
 
 
 def _document() -> str:
-    """The name of the document that results.json is of, without .tex."""
+    """Return the name, without .tex, of the document that results.json belongs to."""
     with inputs.unfollowed(), suppress(OSError, ValueError):
         recorded = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
         return str(recorded["environment"].get("document", "paper"))
@@ -334,8 +347,9 @@ def _document() -> str:
 def depends(path: str | Path) -> None:
     """Let the paper follow a file, or all files in a folder, that Python itself does not open.
 
-    Libraries that read in their own way (HDF5, Arrow) and other programs do.  In a remembered
-    call it counts for its value.  A relative path starts in the paper's folder.
+    Such files are opened by other programs, and by libraries with their own readers (HDF5, Arrow).
+    In a remembered call the file counts for the call's value.  A relative path starts in the
+    paper's folder.
     """
     global _depends
     _depends = True
@@ -350,7 +364,7 @@ def depends(path: str | Path) -> None:
 
 
 def _note_surroundings() -> None:
-    """Note what the run rests on though it may have been read before anything was noted."""
+    """Note what the run depends on that may have been read before anything was noted."""
     started = _script().stat().st_mtime  # PythonTeX has just written its script
     with inputs.unfollowed():
         folders = (ROOT / "pycode", ROOT / "literate")
@@ -360,7 +374,7 @@ def _note_surroundings() -> None:
         if isinstance(file, str) and os.path.isfile(file) and not inputs.is_internal(file):
             files.append(Path(file))
     for path in files:
-        # Python may have read what a file saved since then no longer says.
+        # Python may have read an older version of a file that was saved since then.
         stale = path.name != "paper.mplstyle" and path.stat().st_mtime >= started
         inputs.note("file", inputs.relative(path), "" if stale else None)
     inputs.note("file", "requirements.txt")
@@ -374,12 +388,12 @@ def _note_surroundings() -> None:
 @lru_cache
 def _script() -> Path:
     """Return the script that PythonTeX makes of the blocks."""
-    # Python 3.14 forgets it before it tells of an exception; the run has asked at its beginning.
+    # Python 3.14 forgets it before it reports an exception, so the run asks at its beginning.
     return Path(str(sys.modules["__main__"].__file__))
 
 
 def _before_begin() -> str:
-    """Return the first statement before the run begins that is no import and sets no constant."""
+    """Return the first statement before the run begins that is no import or constant."""
     text = _script().read_text(encoding="utf-8")
     statements = iter(ast.parse(text).body)
     for statement in statements:  # PythonTeX's own, up to the first block
@@ -400,7 +414,7 @@ def _before_begin() -> str:
 
 
 def _warn_of_unseen() -> None:
-    """Warn of libraries that read files unseen, and of processes that somebody has started."""
+    """Warn of libraries that read files unnoticed, and of processes that were started."""
     readers = [] if _depends else [name for name in UNSEEN if name in sys.modules]
     if inputs.of_run().processes and not _depends:
         readers.append("another process, which a block has started,")
@@ -410,7 +424,7 @@ def _warn_of_unseen() -> None:
 
 
 def _write_json() -> None:
-    """Writes results.json, a line for each value."""
+    """Write results.json, one line for each value."""
     about = {"document": _job} | environment()
     entries = {"environment": about} | {key: _values[key] for key in sorted(_values)}
     lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
@@ -453,7 +467,7 @@ def _braced(arguments: Sequence[str]) -> str:
 
 
 def _replace(path: Path, contents: str) -> None:
-    """Writes a file whole or not at all."""
+    """Write a file completely or not at all."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(contents, encoding="utf-8")
     new.replace(path)

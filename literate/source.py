@@ -1,4 +1,4 @@
-"""Tells values and functions apart by their content and by all of the paper's code they reach."""
+"""Fingerprints of values and functions: their content and all of the paper's code they reach."""
 
 import copyreg
 import dis
@@ -39,19 +39,19 @@ MODULE_BOOKKEEPING = set(
     "__name__ __doc__ __package__ __loader__ __spec__ __path__ __file__ __cached__ __builtins__"
     " __annotations__ __annotate__ __conditional_annotations__".split()
 )
-# With these a function finds by name what its code does not show.
+# With these a function looks up names that its code does not show.
 DYNAMIC = {"eval", "exec", "compile", "globals", "__import__", "import_module"}
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
 _FIXED = (re.Pattern, np.ufunc, np.generic, BuiltinFunctionType)  # data that nobody can change
-# What a pickle, which nobody reads, has in the place of what is described: any callable serves.
+# Replaces what is described in a pickle, which is never loaded, so any callable will do.
 _stand_in = id
 
 
 class Fingerprint:
-    """The digest of a value, and what that rests on.
+    """The digest of a value, and the code that it depends on.
 
     `changeable` are the functions and classes of the paper that the value reaches, if any of them
-    holds data that a call could change: a list or a generator of random numbers, say.
+    holds data that a call could change, such as a list or a random number generator.
     """
 
     def __init__(self, digest: str, changeable: list[Any]) -> None:
@@ -61,21 +61,21 @@ class Fingerprint:
 def fingerprint(value: Any) -> str:
     """Return a digest of `value`, a function or an object, and of all code of the paper it reaches.
 
-    The paper's own code is that of the blocks of paper.tex and of every module that is no part of
+    The paper's own code is that of the blocks of paper.tex and of every module that is not part of
     Python or of an installed package.  Its functions, methods and classes count with their
-    constants, default arguments and the data that they reach by name, as the bytecode that Python
-    runs, whatever has become of the files since; comments, layout and docstrings do not.  A
-    library's code counts by the library's version.
+    constants, default arguments and the data that they reach by name.  They count as the bytecode
+    that Python runs, whatever has become of the files since; comments, layout and docstrings do not
+    count.  A library's code counts by the library's version.
 
-    An object is described by the way it would be pickled.  One that cannot be, and a function that
-    looks names up while it runs (with eval, say), counts as all of the paper's code and all that
-    the run has read so far, which determine it.
+    An object is described by the way it would be pickled.  An object that cannot be pickled, and a
+    function that looks names up while it runs (with eval, for example), count as all of the paper's
+    code and everything that the run has read so far, since these determine them.
     """
     return describe(value).digest
 
 
 def describe(value: Any) -> Fingerprint:
-    """Return the fingerprint of `value` with what it rests on."""
+    """Return the fingerprint of `value`, with the code that it depends on."""
     pickler = _Describer()
     pickler.dump(value)
     pickler.describe_code()
@@ -91,7 +91,7 @@ def state(code: list[Any]) -> str:
 
 
 def is_own(value: Any) -> bool:
-    """Return whether a module, or what a function or class is defined in, is the study's."""
+    """Return whether a module, or the module that defines a function or class, is the study's."""
     if isinstance(value, ModuleType):
         module = value
     else:
@@ -109,7 +109,7 @@ def is_own(value: Any) -> bool:
 
 
 def all_code() -> str:
-    """Return a digest of all code of the paper, and of all that the run has read so far."""
+    """Return a digest of all code of the paper, and of everything the run has read so far."""
     parts = [f"{key} {digest}" for key, digest in inputs.of_run().items()]
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
@@ -124,11 +124,11 @@ def all_code() -> str:
 
 
 class _Describer(pickle.Pickler):
-    """Pickles into a digest, functions and classes by what is behind their names.
+    """A pickler into a digest that describes functions and classes by what is behind their names.
 
-    They are numbered as they are met, and each is described once after the rest, so that they may
+    These are numbered as they are met, and each is described once, after the rest, so that they may
     refer to each other.  Texts, bytes and tuples of such count by content, whether they are one
-    object or several: that differs between processes.
+    object or several, since that differs between processes.
     """
 
     def __init__(self, *, numbered: bool = True) -> None:
@@ -185,7 +185,7 @@ class _Describer(pickle.Pickler):
             return _stand_in, ("method",), (value.__func__, value.__self__)
         if isinstance(value, property):
             return _stand_in, ("property",), (value.fget, value.fset, value.fdel)
-        if isinstance(value, functools._lru_cache_wrapper):  # what it has kept is no matter
+        if isinstance(value, functools._lru_cache_wrapper):  # its cached values do not matter
             return _stand_in, ("cached",), (value.__wrapped__, *_items(vars(value)))
         if isinstance(value, MappingProxyType):
             return _stand_in, ("mapping",), dict(value)
@@ -205,16 +205,16 @@ class _Describer(pickle.Pickler):
         return self._object(value)
 
     def _object(self, value: Any) -> Any:
-        """Return how an object is made and what is in it, as pickle has it."""
+        """Return how an object is made and what is in it, in the form that pickle uses."""
         if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
-            # Pickle leaves out what a subclass adds, and copies a file that is mapped to memory.
+            # Pickle leaves out what a subclass adds, and copies a memory-mapped file.
             added = {name: item for name, item in vars(value).items() if name != "_mmap"}
             if isinstance(value, np.memmap):
                 added |= {"filename": None}
             return _stand_in, (type(value),), (value.view(np.ndarray), added)
         if type(value) is np.ndarray and not (value.flags.c_contiguous or value.flags.f_contiguous):
             value = np.ascontiguousarray(value)  # as a copy of it would be
-        held = getattr(value, "__dict__", None)  # first, since to ask for it may make it
+        held = getattr(value, "__dict__", None)  # first, since looking it up may create it
         try:
             reduce = copyreg.dispatch_table.get(type(value))
             reduced = reduce(value) if reduce else value.__reduce_ex__(5)
@@ -225,16 +225,16 @@ class _Describer(pickle.Pickler):
             if _attribute(sys.modules.get(module), reduced) is not value:
                 return self._unknown(value)
             return _stand_in, ("named", reduced, _version(module))
-        if held and is_own(type(value)):  # its way to pickle may leave out what it computes with
+        if held and is_own(type(value)):  # its pickling may leave out what it uses
             parts = (*reduced[:3], *(list(part or ()) for part in reduced[3:5]))
             return _stand_in, (type(value),), (parts, held)
         return reduced
 
     def _unknown(self, value: Any) -> Any:
-        """Return what stands for an object of which nobody can tell the content.
+        """Return a stand-in for an object whose content cannot be determined.
 
-        All code and inputs determine it, but not which of several such objects it is: so each
-        has a number, in the order in which the run comes to them.
+        All code and inputs determine the object, but not which of several such objects it is.  So
+        each has a number, in the order in which the run meets them.
         """
         if not self.numbered:
             return _stand_in, (type(value), "unknown")
@@ -278,7 +278,7 @@ class _Describer(pickle.Pickler):
         )
 
     def _names(self, function: FunctionType) -> tuple[Any, ...]:
-        """Return what a function's code has by name: its globals, and parts of own modules."""
+        """Return what a function's code reaches by name: its globals, and parts of own modules."""
         uses, scope = _code(function.__code__)[1], function.__globals__
         values: list[Any] = []
         for name, attributes in uses.chains:
@@ -290,7 +290,7 @@ class _Describer(pickle.Pickler):
                     break
                 value = vars(value)[attribute]
                 used.append(attribute)
-            # Of a library's module only what the paper has put there is of interest.
+            # Of a library's module only what the paper has put there counts.
             if value is sys.modules:
                 values.append(("anything", all_code()))
             library = isinstance(scope[name], ModuleType) and not is_own(scope[name])
@@ -319,7 +319,7 @@ class _Describer(pickle.Pickler):
                     importlib.import_module(f"{name}.{part}")
                 values.append((f"{name}.{part}", getattr(found, part)))
             return values
-        except Exception:  # whoever calls the function will see it
+        except Exception:  # the caller of the function will see it
             return [(module, all_code())]
 
 
@@ -333,7 +333,7 @@ class _Uses:
 
 
 def _code(code: CodeType) -> tuple[str, _Uses]:
-    """Return a text of the steps of `code`, of functions inside it too, and what they use."""
+    """Return a text of the steps of `code`, including functions inside it, and what they use."""
     memo = inputs._process().__dict__.setdefault("code", {})
     if code not in memo:
         texts, uses, waiting = [], _Uses(), [code]
@@ -388,7 +388,7 @@ def _content(cell: Any) -> Any:
 
 
 def _attribute(module: Any, name: str) -> Any:
-    """Return what a qualified name stands for in a module."""
+    """Return what a qualified name refers to in a module."""
     for part in name.split("."):
         module = getattr(module, part, None)
     return module
@@ -399,7 +399,7 @@ def _inside(path: PurePath) -> bool:
 
 
 def _version(module: str | None) -> str:
-    """Return a module's name and its library's version, Python's own being that of Python."""
+    """Return a module's name and its library's version, which is Python's for its own modules."""
     name = (module or "").partition(".")[0]
     found = getattr(sys.modules.get(name), "__version__", None)
     if found is None and name not in sys.stdlib_module_names:

@@ -1,7 +1,7 @@
 """Papers that tests build: the shipped one, once, and small ones to edit and break.
 
-The suite's laws: what is printed was run; what was run is reproducible; what is formatted is
-exact.
+The tests hold three principles: what is printed was run, what was run is reproducible, and what is
+formatted is exact.
 """
 
 import os
@@ -60,7 +60,7 @@ def candidates(*, seed=0):
 
 @dataclass
 class Build:
-    """What a command did: its exit status, its output, and the rules that latexmk ran."""
+    """The outcome of a command: its exit status, its output, and the rules that latexmk ran."""
 
     code: int
     output: str
@@ -90,7 +90,7 @@ class Paper:
         return Build(done.returncode, done.stdout.decode(errors="replace"))
 
     def start(self, *command: str, output: int = subprocess.DEVNULL, **env: str) -> Process:
-        """A command that runs on, in a session of its own."""
+        """Start a command that keeps running, in a session of its own."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -113,12 +113,12 @@ class Paper:
         return (self.folder / file).read_text(encoding="utf-8", errors="replace")
 
     def pages(self, file: str = "paper.pdf") -> list[str]:
-        """The text of each page, its white space folded."""
+        """Return the text of each page, with runs of white space as single spaces."""
         text = self.run("pdftotext", "-raw", file, "-").output
         return [" ".join(page.split()) for page in text.split("\f")[:-1]]
 
     def copy(self, folder: Path) -> "Paper":
-        """A paper with the same sources, from which nothing has been built."""
+        """Copy the sources to a new paper, from which nothing has been built."""
         folder.mkdir(parents=True)
         for name in (*SOURCES, "rows.csv"):
             source, target = self.folder / name, folder / name
@@ -132,7 +132,7 @@ class Paper:
 
 
 def quicken(paper: Paper) -> None:
-    """Nothing; lets the shipped study have smaller models, fewer digits and fewer seeds."""
+    """Give the shipped study smaller models, fewer digits and fewer seeds."""
     paper.edit("pycode/models.py", "(128, 64, 32), alpha=0.001, max_iter=500", "(16,), max_iter=50")
     paper.edit("pycode/models.py", "n_estimators=100", "n_estimators=10")
     whole = "Dataset(loaded.data, loaded.target,"
@@ -143,7 +143,7 @@ def quicken(paper: Paper) -> None:
 
 
 def red_rules(paper: Paper) -> int:
-    """How many red bars there are in the PDF."""
+    """Count the red bars in the PDF."""
     red = found = 0
     for page in pypdf.PdfReader(paper.folder / "paper.pdf").pages:
         contents = page.get_contents()
@@ -155,9 +155,9 @@ def red_rules(paper: Paper) -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of somebody who types a command in a new terminal.
+    """Return the environment of somebody who types a command in a new terminal.
 
-    Small papers are built faster without processes that compute beside them.
+    Small papers build faster without additional worker processes.
     """
     mine = ("PYTHON", "VIRTUAL_ENV", "MPLBACKEND", "TEX", "PYTEST", "MAKE", "MFLAGS")
     env = {key: value for key, value in os.environ.items() if not key.startswith(mine)}
@@ -166,7 +166,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def path_without(folder: Path, *missing: str) -> str:
-    """A PATH with all that is installed but the commands `missing`."""
+    """Return a PATH with everything that is installed except the commands `missing`."""
     folder.mkdir()
     for place in environment()["PATH"].split(":"):
         for tool in Path(place).glob("*") if Path(place).is_dir() else ():
@@ -176,7 +176,7 @@ def path_without(folder: Path, *missing: str) -> str:
 
 
 def small_rows() -> str:
-    """A table of a hundred rows, four numbers and a class each, as CSV."""
+    """Return a table of a hundred samples, four numbers and a class each, as CSV."""
     rng = np.random.default_rng(0)
     lines = ["a,b,c,d,kind"]
     for number in range(100):
@@ -188,7 +188,7 @@ def small_rows() -> str:
 
 @pytest.fixture(scope="session")
 def built_small(tmp_path_factory: pytest.TempPathFactory) -> Paper:
-    """The small paper, built; tests copy it."""
+    """Return the small paper, built; tests copy it."""
     paper = Paper(ROOT).copy(tmp_path_factory.mktemp("small") / "paper")
     shutil.copy(ROOT / "literate/tests/small.tex", paper.folder / "paper.tex")
     (paper.folder / "rows.csv").write_text(small_rows(), encoding="utf-8")
@@ -199,23 +199,23 @@ def built_small(tmp_path_factory: pytest.TempPathFactory) -> Paper:
 
 @pytest.fixture
 def small(built_small: Paper, tmp_path: Path) -> Paper:
-    """The small paper, built, in a folder of its own."""
+    """Return the small paper, built, in a folder of its own."""
     shutil.copytree(built_small.folder, tmp_path / "paper", symlinks=True)
     return Paper(tmp_path / "paper")
 
 
 @pytest.fixture
 def unbuilt(built_small: Paper, tmp_path: Path) -> Paper:
-    """The small paper's sources."""
+    """Return the small paper's sources."""
     return built_small.copy(tmp_path / "unbuilt")
 
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Paper:
-    """The paper of this repository, built from its sources; tests only read it."""
+    """Return the paper of this repository, built from its sources; tests only read it."""
     if built := os.environ.get(
         "SHIPPED_PAPER"
-    ):  # by a test that runs others on a paper it has built
+    ):  # set by a test that runs others on a paper it has built
         return Paper(Path(built))
     paper = Paper(ROOT).copy(tmp_path_factory.mktemp("shipped") / "paper")
     if (ROOT / ".cache").exists():  # what a build has remembered; `make verify` builds without
@@ -227,7 +227,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Paper:
 
 @pytest.fixture(scope="session")
 def built_study(tmp_path_factory: pytest.TempPathFactory) -> Paper:
-    """A paper with many quick fits, built."""
+    """Return a paper with many quick fits, built."""
     paper = Paper(ROOT).copy(tmp_path_factory.mktemp("study") / "paper")
     shutil.copy(ROOT / "literate/tests/study.tex", paper.folder / "paper.tex")
     (paper.folder / "pycode/models.py").write_text(STUDY_MODELS, encoding="utf-8")
@@ -238,5 +238,5 @@ def built_study(tmp_path_factory: pytest.TempPathFactory) -> Paper:
 
 @pytest.fixture
 def unbuilt_study(built_study: Paper, tmp_path: Path) -> Paper:
-    """The sources of that paper."""
+    """Return the sources of that paper."""
     return built_study.copy(tmp_path / "unbuilt")

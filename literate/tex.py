@@ -1,4 +1,4 @@
-"""Python values as LaTeX: formats numbers, text and tables, and knows no data."""
+"""Python values as LaTeX: numbers, text and tables, without any data."""
 
 import math
 import re
@@ -14,7 +14,7 @@ Cell = str | float | Estimate | tuple[float, float]
 
 
 class TeX(str):
-    """Text that is LaTeX already and is not escaped again."""
+    """Text that is already LaTeX and is not escaped again."""
 
 
 # Order matters: the backslash first, or it would escape the escapes.
@@ -29,7 +29,7 @@ _TRANSLATION = str.maketrans(_SPECIAL)
 
 
 def text(value: object) -> TeX:
-    r"""The text of `value` with LaTeX's special characters escaped.
+    r"""Return the text of `value` with LaTeX's special characters escaped.
 
     >>> text("50 % of a_b")
     '50 \\% of a\\_b'
@@ -38,7 +38,7 @@ def text(value: object) -> TeX:
 
 
 def code(value: object) -> TeX:
-    r"""The text of `value`, its white space folded, in a typewriter face.
+    r"""Return the text of `value` in a typewriter face, with runs of white space as single spaces.
 
     >>> code("f(a_b,\n  1)")
     '\\texttt{f(a\\_b, 1)}'
@@ -47,11 +47,11 @@ def code(value: object) -> TeX:
 
 
 def decimal(value: float, digits: int = 4) -> str:
-    """The number as plain digits: integers whole, others with `digits` decimals.
+    """Return the number as plain digits: integers whole, others with `digits` decimals.
 
-    Rounds the stored binary value to the nearest, ties to even.  What would be rounded to
-    zero and is not has two significant digits instead, so that only a zero is printed as one.
-    Raises ValueError for NaN and infinities, TypeError for anything that is not a number.
+    Rounds the stored binary value to the nearest, ties to even.  A number that is not zero but
+    would be rounded to zero has two significant digits instead, so that only a zero is printed as
+    one.  Raises ValueError for NaN and infinities, TypeError for anything that is not a number.
 
     >>> decimal(0.93), decimal(0.0), decimal(-0.000023), decimal(1200)
     ('0.9300', '0.0000', '-2.3e-5', '1200')
@@ -69,7 +69,7 @@ def decimal(value: float, digits: int = 4) -> str:
 
 
 def num(value: float, digits: int = 4) -> TeX:
-    r"""The number as siunitx's `\num{...}`.
+    r"""Return the number as siunitx's `\num{...}`.
 
     >>> num(0.5, 2)
     '\\num{0.50}'
@@ -78,7 +78,7 @@ def num(value: float, digits: int = 4) -> TeX:
 
 
 def pm(mean: float, sd: float, digits: int = 4) -> TeX:
-    r"""Mean and standard deviation as one `\num{mean +- sd}`, and the interval if there is one.
+    r"""Return mean and standard deviation as `\num{mean +- sd}`, with the interval if there is one.
 
     Raises ValueError for a negative `sd`.
 
@@ -95,7 +95,7 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
 
 
 def p_value(p: float) -> TeX:
-    r"""A p-value with three decimals, or that it is smaller than they can show.
+    r"""Return a p-value with three decimals, or state that it is below what they can show.
 
     >>> p_value(0.0411), p_value(1e-9)
     ('\\num{0.041}', '$<\\num{0.001}$')
@@ -104,7 +104,7 @@ def p_value(p: float) -> TeX:
 
 
 def bounds(estimate: Estimate, digits: int = 4) -> TeX:
-    r"""The interval of an estimate, in brackets and with at most three digits.
+    r"""Return the interval of an estimate, in brackets and with at most three digits.
 
     >>> bounds(Estimate(0.93, 0.9007, 0.9511))
     '[\\num{0.901}, \\num{0.951}]'
@@ -114,7 +114,7 @@ def bounds(estimate: Estimate, digits: int = 4) -> TeX:
 
 
 def interval(estimate: Estimate, digits: int = 4) -> TeX:
-    r"""The estimate and, with at most three digits, its interval if it has one.
+    r"""Return the estimate and, with at most three digits, its interval if it has one.
 
     >>> interval(Estimate(0.93, 0.9007, 0.9511))
     '\\num{0.9300} [\\num{0.901}, \\num{0.951}]'
@@ -124,7 +124,7 @@ def interval(estimate: Estimate, digits: int = 4) -> TeX:
 
 
 def setting(value: object) -> TeX:
-    """A parameter as a person writes it: a number at its shortest, a tuple as a list.
+    """Return a parameter as a person writes it: a number at its shortest, a tuple as a list.
 
     >>> setting((128, 64)), setting(0.0001)
     ('128, 64', '0.0001')
@@ -134,7 +134,7 @@ def setting(value: object) -> TeX:
 
 
 def series(items: Iterable[object]) -> str:
-    """The items as they are listed in a sentence.
+    """Return the items as a list within a sentence.
 
     >>> series(["a", "b", "c"])
     'a, b and c'
@@ -144,13 +144,13 @@ def series(items: Iterable[object]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], digits: int = 4) -> str:
-    """A whole booktabs `tabular` with a line for each row.
+    """Return a complete booktabs `tabular` with a line for each row.
 
-    Headings and strings are set as text, unless they are TeX or, in a heading, between two
-    dollar signs; numbers are set in siunitx columns aligned at the decimal marker,
-    estimates with their intervals and pairs as mean and standard deviation, with the interval
-    of the mean if it has one; the first row decides which of these a column is.
-    Raises ValueError for no rows and for rows of another length than the header.
+    Headings and strings are set as text, unless they are TeX or, in a heading, between two dollar
+    signs.  Numbers are set in siunitx columns aligned at the decimal marker, and estimates with
+    their intervals.  Pairs are set as mean and standard deviation, with the interval of the mean if
+    it has one.  The first row decides which of these a column is.  Raises ValueError if there are
+    no rows, or if a row differs in length from the header.
     """
     rows = [list(row) for row in rows]
     if not rows:
@@ -176,7 +176,7 @@ def _has_bounds(value: float) -> TypeGuard[Estimate]:
 
 
 def _heading(heading: str) -> str:
-    """A heading with its text escaped, and its mathematics as it is."""
+    """Return a heading with its text escaped and its mathematics unchanged."""
     if isinstance(heading, TeX):
         return heading
     parts = re.split(r"(\$[^$]+\$)", heading)
@@ -200,7 +200,7 @@ def _cell(cell: Cell, digits: int) -> str:
 
 
 def _column(cells: Sequence[Cell], digits: int) -> str:
-    """The column type that holds every one of the cells."""
+    """Return the column type that fits all of the cells."""
     if isinstance(cells[0], str):
         return "l"
     if isinstance(cells[0], tuple):

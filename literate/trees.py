@@ -1,4 +1,4 @@
-"""Trees of files: those of a source, copies of them, and histories of their own."""
+"""Trees of files: lists of a source's files, copies of them, and their own git histories."""
 
 import os
 import shutil
@@ -7,21 +7,21 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-# Which files are ignored is a matter of the tree, not of whoever copies it.
+# Which files are ignored depends on the tree, not on whoever copies it.
 PLAIN = ("-c", "core.excludesFile=/dev/null", "-c", "commit.gpgSign=false")
-# What names another repository, in one of its hooks.
+# Variables that name another repository when this runs in one of its hooks.
 ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
-COURSE = {"name": "The course", "email": "course@localhost"}  # that commits for no person
+COURSE = {"name": "The course", "email": "course@localhost"}  # that commits on no person's behalf
 
 
 class TreeError(ValueError):
-    """Why a tree cannot be taken or made."""
+    """A reason why a tree cannot be read or made."""
 
 
 def files(root: Path) -> list[str]:
-    """The names of a tree's files, sorted: those that git knows, and that are there.
+    """Return the sorted names of a tree's files: those that git knows and that exist.
 
-    Without a git history of its own it has all that its .gitignore does not name.
+    Without a git history of its own, these are all files that its .gitignore does not name.
     """
     if own_history(root):
         names = listed(root, "--cached")
@@ -34,12 +34,12 @@ def files(root: Path) -> list[str]:
 
 
 def unknown(root: Path) -> list[str]:
-    """The files that git neither knows nor ignores: a new module as well as a list of students."""
+    """Return the files that git neither knows nor ignores: new modules, or lists of students."""
     return listed(root, "--others", "--exclude-standard") if own_history(root) else []
 
 
 def own_history(root: Path) -> bool:
-    """Whether a tree is a git repository, and not a folder in one."""
+    """Return whether a tree is a git repository itself, not just a folder in one."""
     try:
         top = git(root, "rev-parse", "--show-toplevel").strip()
     except TreeError:
@@ -48,19 +48,19 @@ def own_history(root: Path) -> bool:
 
 
 def listed(root: Path, *options: str, there: tuple[str, ...] = ()) -> list[str]:
-    """What `git ls-files` has with some options."""
+    """Return the names that `git ls-files` prints with some options."""
     return git(root, *there, "ls-files", "-z", *options).split("\0")[:-1]
 
 
 def lay(source: Path, target: Path, names: Iterable[str]) -> None:
-    """Nothing; copies files of one tree over another, where they replace their like."""
+    """Copy files of one tree over another, replacing files of the same name."""
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, target / name, follow_symlinks=False)
 
 
 def commit(tree: Path, message: str, *, name: str, email: str) -> None:
-    """Nothing; makes a tree a repository with one commit."""
+    """Make a tree a repository with one commit."""
     git(tree, "init", "--quiet", "--initial-branch=main")
     git(tree, "add", "--all", "--force")
     author = ("-c", f"user.name={name}", "-c", f"user.email={email}")
@@ -68,7 +68,7 @@ def commit(tree: Path, message: str, *, name: str, email: str) -> None:
 
 
 def git(folder: Path, *command: str) -> str:
-    """What git prints; raises TreeError with what it says if it fails."""
+    """Return what git prints; raise TreeError with its error message if it fails."""
     env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     try:
         done = subprocess.run(

@@ -1,24 +1,27 @@
-r"""Whether the current commit gives its numbers again: `python -m literate.verify [paper.pdf]`.
+r"""A check that the current commit reproduces its numbers: `python -m literate.verify [paper.pdf]`.
 
-Clones the commit, builds it from nothing and compares the results.json that this makes with the
-committed one, and a PDF, if one is named, with the PDF it makes.  Prints a table and a verdict,
-and exits with 1 if anything differs.  What a number rests on is read from its key:
+Clones the commit, builds it from nothing and compares the resulting results.json with the committed
+one, and a PDF, if one is named, with the PDF it makes.  Prints a table and a verdict, and exits
+with 1 if anything differs.  What a number depends on is read from its key:
 
-exact    all that no MLP has a part in: text and counts are the same, floats to 1e-9 of themselves,
-         as another processor adds in another order.  (In a build of this study without AVX2 and
-         FMA, 9 of its 1,031 entries differed, by less than 1e-14 of themselves, the MLP's too.)
-row      shares and counts of rows that an MLP has a part in, as its many steps may carry a last
-         bit on until a row changes class: one row of those that a share is of; where these are
-         folds or seeds, one test row.
-follows  what is computed from these rows: bounds, p, t, effects, an MLP's probabilities.  Exact as
-         well, unless a row of the same data set has changed.  Then the p of an exact test may be
-         what one row more or less gives it, another p differ by half; bounds by two rows, or by
-         eight if they are over folds (Student's quantile for three is 4.3, and one row is more of a
-         fold); other numbers by a tenth of themselves, or 0.05.  What the paper says of
-         them rests on claims, which the build has checked.
+exact    everything in which no MLP has a part: text and counts are the same, floats to 1e-9 of
+         themselves, since another processor adds in another order.  (In a build of this study
+         without AVX2 and FMA, 9 of its 1,031 entries differed, by less than 1e-14 of themselves,
+         including the MLP's.)
+row      shares and counts of samples in which an MLP has a part, since its many steps may carry a
+         last bit on until a sample changes class: one of the samples that a share is of; where
+         these are folds or seeds, one test sample.
+follows  what is computed from these samples: bounds, p, t, effects, an MLP's probabilities.  These
+         are exact as well, unless a sample of the same data set has changed.  Then the p of an
+         exact test may be what one sample more or less gives it, and another p may differ by half.
+         Bounds may differ by two samples, or by eight if they are over folds (Student's quantile
+         for three is 4.3, and one sample is more of a fold).  Other numbers may differ by a tenth
+         of themselves, or 0.05.  What the paper says of them rests on claims, which the build has
+         checked.
 
-Names, parameters, sizes and numbers of fits are exact, of an MLP too.  What a build reads from a
-record that another run has kept (literate/kept.py) is exact, and must be of this commit's code.
+Names, parameters, sizes and numbers of fits are exact, also those of an MLP.  What a build reads
+from a record that another run has kept (literate/kept.py) is exact, and must be of this commit's
+code.
 """
 
 import json
@@ -44,13 +47,13 @@ from literate.trees import git
 
 SHOWN = 20  # differences
 BITS = 1e-9  # of a float's size
-ROW_BOUNDS, FOLD_BOUNDS = 2, 8  # rows
+ROW_BOUNDS, FOLD_BOUNDS = 2, 8  # samples
 RULES = f"""\
 exact    no MLP has a part in it: the same, floats to {BITS:g} of themselves
 row      rows an MLP gets right: one may differ
 follows  computed from these: exact, unless a row of the data set differs (literate/verify.py)"""
 PARTS = ("train", "validation", "test")
-# An MLP has a part in the least p, the widest gap and Holm's correction over all models, too.
+# An MLP also has a part in the least p, the widest gap and Holm's correction over all models.
 MLP = re.compile(
     r"[._]mlp(?:[._]|$)|\.(?:pairs|fold_tests)\..*\.p_holm$|\.(?:least_p|perfect|widest)\."
     r"|\.(?:activations|architectures|depth|learning_curve|penalties|search|top|tuning)\."
@@ -67,7 +70,7 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Value:
-    """A number or text of results.json, committed and rebuilt, and how far they may be apart."""
+    """A number or text of results.json, committed and rebuilt, and the difference allowed."""
 
     key: str
     committed: Any
@@ -77,7 +80,7 @@ class Value:
 
     @property
     def apart(self) -> float:
-        """The difference, infinite if they are not two numbers."""
+        """Return the difference, which is infinite if they are not two numbers."""
         both = (self.committed, self.rebuilt)
         if both[0] == both[1]:
             return 0
@@ -85,7 +88,7 @@ class Value:
 
     @property
     def fine(self) -> bool:
-        """Whether the rule allows the difference."""
+        """Return whether the rule allows the difference."""
         return self.apart <= self.allowed
 
     def __str__(self) -> str:
@@ -96,7 +99,7 @@ class Value:
 
 
 def compare(committed: Entries, rebuilt: Entries) -> list[Value]:
-    """Each value and bound of two results.json, and whatever else their entries differ in."""
+    """Compare each value and bound of two results.json, and whatever else their entries have."""
     moved = {
         value.key.partition(".")[0]
         for value in _values(committed, rebuilt, set())
@@ -127,13 +130,16 @@ def _values(committed: Entries, rebuilt: Entries, moved: set[str]) -> Iterator[V
 
 def _value(key: str, old: Any, new: Any, rule: str, allowed: float) -> Value:
     if isinstance(old, float):
-        # Where shares are subtracted, zero may be a last bit of theirs.
+        # Where shares are subtracted, zero may come out as a last bit of theirs.
         allowed = max(allowed * (1 + BITS), BITS * abs(old), 1e-14)
     return Value(key, old, new, rule, allowed)
 
 
 def _rule(key: str, known: Entries) -> tuple[str, float, float]:
-    """What a key's value rests on, and how far it and its bounds may be off if a row changes."""
+    """Return the rule for a key's value, and how far the value and its bounds may differ.
+
+    The differences are those allowed if a sample changes.
+    """
     value, data_set = known[key]["value"], key.partition(".")[0]
     sizes: Any = [known.get(f"{data_set}.n_{part}", {}).get("value") for part in PARTS]
     if isinstance(value, str) or not all(sizes) or not MLP.search(key) or NO_MLP.search(key):
@@ -159,13 +165,16 @@ def _rule(key: str, known: Entries) -> tuple[str, float, float]:
 
 
 def _exact_p(first: int, second: int) -> float:
-    """The p of McNemar's exact test, by how many rows only the one and only the other has."""
+    """Return the p of McNemar's exact test, given how many samples only one model gets right."""
     first, second = max(0, first), max(0, second)
     return float(binomtest(first, first + second).pvalue) if first + second else 1.0
 
 
 def table(values: list[Value]) -> str:
-    """A line for each data set and rule: how many values are equal, allowed, and differ."""
+    """Return a line for each data set and rule.
+
+    It shows how many values are equal, how many differ by an allowed amount, and how many differ.
+    """
     groups: dict[tuple[str, str], list[Value]] = {}
     for value in values:
         groups.setdefault((re.split("[.,]", value.key)[0], value.rule), []).append(value)
@@ -182,9 +191,10 @@ def table(values: list[Value]) -> str:
 
 
 def rebuild(root: Path, folder: Path) -> None:
-    """Nothing; builds the commit that `root` is at in a new folder, and says how far it is.
+    """Build the commit that `root` is at in a new folder, and print the progress.
 
-    Raises ValueError if there is no commit, or if it does not build, with what came last.
+    Raises ValueError if there is no commit, or, with the last lines of output, if it does not
+    build.
     """
     commit = git(root, "rev-parse", "--short", "HEAD").strip()
     if changed := git(root, "status", "--porcelain", "--untracked-files=no"):
@@ -193,7 +203,7 @@ def rebuild(root: Path, folder: Path) -> None:
     git(root, "clone", "--quiet", str(root), str(folder))
     if (root / ".venv").exists():
         (folder / ".venv").symlink_to((root / ".venv").resolve())
-    (folder / "results.json").unlink(missing_ok=True)  # what is there afterwards was made
+    (folder / "results.json").unlink(missing_ok=True)  # so that the build has to make it
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     takes = ""
     with suppress(OSError, ValueError, KeyError):
@@ -219,7 +229,7 @@ def rebuild(root: Path, folder: Path) -> None:
 
 
 def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
-    """What differs, a line each; says what it does, and prints the table."""
+    """Return a line for each difference; print the progress and the table."""
     if pdf:
         delivered.read(pdf)  # before the long build
     rebuild(root, folder)
@@ -258,7 +268,7 @@ def _printed(key: str, source: str) -> str:
 
 
 def main(root: Path = ROOT) -> None:
-    """Exits with 1 if anything differs, or cannot be compared."""
+    """Exit with 1 if anything differs or cannot be compared."""
     folder = Path(tempfile.mkdtemp(prefix="verify-")) / "paper"
     try:
         found = verify(root, folder, Path(sys.argv[1]) if sys.argv[1:] else None)

@@ -1,8 +1,8 @@
 r"""The paper as a web page: dist/html/index.html, its figures as SVG and its style sheet.
 
 `make html` lets LaTeXML read the flattened paper in dist/arxiv, as arXiv does for its readers.  The
-page needs no network and no script.  It is only left if LaTeXML understood all of the paper, each
-image has alternative text and each link of the page to itself arrives.
+page needs no network and no script.  It is kept only if LaTeXML understood all of the paper, each
+image has alternative text, and each link within the page has a target.
 """
 
 import re
@@ -16,17 +16,17 @@ from pathlib import Path
 from literate import ROOT
 
 TOOLS = Path(__file__).resolve().parent
-SECONDS = 600  # for each of the programs, which loop for ever on some packages
-# What LaTeXML says of something that it left out; other warnings are of taste.
+SECONDS = 600  # for each of the programs, which loop forever on some packages
+# What LaTeXML reports when it leaves something out; other warnings are matters of taste.
 FAULT = r"^(?:Fatal|Error|Warning:(?:missing_file|expected|undefined|unexpected)):?.*(?:\n\tat .*)?"
 
 
 class PageError(Exception):
-    """What keeps a paper from being a page."""
+    """A reason why a paper cannot become a page."""
 
 
 class _Page(HTMLParser):
-    """Names that links may lead to, links, and images, as they stand in a page."""
+    """The names that links may lead to, the links and the images of a page, in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _Page(HTMLParser):
 
 
 def faults(page: Path, log: str) -> list[str]:
-    """What is wrong with a page, and with what LaTeXML said when it made it."""
+    """Return what is wrong with a page, including what LaTeXML reported when it made it."""
     found = [
         re.sub(r"\s+", " ", match[0]).strip() for match in re.finditer(FAULT, log, re.MULTILINE)
     ]
@@ -66,7 +66,10 @@ def faults(page: Path, log: str) -> list[str]:
 
 
 def write(source: Path, folder: Path, pdf: Path | None = None) -> None:
-    """Nothing; writes the page of the LaTeX file `source`, or a PageError and no `folder`."""
+    """Write the page of the LaTeX file `source` to `folder`.
+
+    Raises PageError, and leaves no `folder`, if there are faults.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as place:
         made, xml = Path(place, "html"), Path(place, "paper.xml")
@@ -112,7 +115,7 @@ def _figures(source: Path, target: Path) -> None:
 
 
 def _latexml(folder: Path, *command: str) -> str:
-    """What a program of LaTeXML says."""
+    """Run a program of LaTeXML and return what it prints."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, check=False, timeout=SECONDS
@@ -126,7 +129,7 @@ def _latexml(folder: Path, *command: str) -> str:
 
 
 def main() -> int:
-    """The exit status: 1 if there is no page."""
+    """Return the exit status: 1 if there is no page."""
     folder, pdf = ROOT / "dist" / "html", ROOT / "paper.pdf"
     try:
         write(ROOT / "dist" / "arxiv" / "paper.tex", folder, pdf if pdf.exists() else None)

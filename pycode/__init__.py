@@ -1,6 +1,7 @@
 """The study: its data, models, evaluation and figures.
 
-The machine, `literate`, comes first: it prepares this process and follows what the study reads.
+`literate`, the machine, is imported first: it prepares this process and follows what the study
+reads.
 """
 
 import literate

@@ -1,6 +1,6 @@
 """The paper's figures.
 
-Libraries that draw are imported where they are used: a figure whose content has not changed is
+Plotting libraries are imported where they are used: a figure whose content has not changed is
 remembered, and then nobody waits for them.
 """
 
@@ -21,7 +21,7 @@ from pycode.inspection import Confidence, Importances, precision_at
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FEWEST = 5  # rows of a bin that the reliability diagram shows
+FEWEST = 5  # samples in a bin that the reliability diagram shows
 
 Scores = Mapping[str, Score]
 
@@ -37,11 +37,12 @@ def performance(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of how well the models do: figures/performance.pdf.
+    r"""Draw the models' performance and return its `\includegraphics`.
 
-    Panels: (a) accuracy of each model on each part of the split; (b) in cross-validation,
-    with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
-    `width` is that of the text and `fontsize` that of its letters, in TeX's points.
+    The file is figures/performance.pdf.  Panels: (a) accuracy of each model on each part of the
+    split; (b) in cross-validation, with standard deviations; (c) the learning curve; (d) the
+    confusion matrix of `best`.  `width` is that of the text and `fontsize` that of its letters, in
+    TeX's points.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_accuracies(axes[0], scores)
@@ -69,11 +70,11 @@ def behaviour(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of how the models behave: figures/behaviour.pdf.
+    r"""Draw the models' behaviour and return its `\includegraphics`.
 
-    Panels: (a) the forest's importances, ranked; (b) the confidence of the MLP on test
-    rows; (c) accuracy against the size of the fitted model; (d) training against
-    validation accuracy.  `width` and `fontsize` are those of the text.
+    The file is figures/behaviour.pdf.  Panels: (a) the forest's importances, ranked; (b) the
+    confidence of the MLP on test samples; (c) accuracy against the size of the fitted model; (d)
+    training against validation accuracy.  `width` and `fontsize` are those of the text.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_importances(axes[0], importances)
@@ -102,12 +103,12 @@ def ablation(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of what the MLP's parameters are worth: figures/ablation.pdf.
+    r"""Draw the effects of the MLP's parameters and return their `\includegraphics`.
 
-    Panels: (a) accuracy against the penalty, with early stopping and without; (b) validation
-    accuracy against the number of parameters; (c) the score of each search against what it has
-    spent; (d) the test accuracies that seeds lead to.
-    `width` and `fontsize` are those of the text.
+    The file is figures/ablation.pdf.  Panels: (a) accuracy against the penalty, with early stopping
+    and without; (b) validation accuracy against the number of parameters; (c) the score of each
+    search against its cost so far; (d) the test accuracies with different seeds.  `width` and
+    `fontsize` are those of the text.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_penalties(axes[0], penalties)
@@ -140,10 +141,11 @@ def interpretation(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of what the models know and use: figures/interpretation.pdf.
+    r"""Draw what the models know and use, and return its `\includegraphics`.
 
-    Panels: (a) reliability diagram; (b) how many of the most important features are informative
-    or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
+    The file is figures/interpretation.pdf.  Panels: (a) reliability diagram; (b) how many of the
+    most important features are informative or redundant, by each of the `importances`; (c, d) two
+    importances of an image's pixels.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_reliability(axes[0], calibrations)
@@ -174,15 +176,15 @@ def networks(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of what the networks learn, and from what: figures/networks.pdf.
+    r"""Draw what the networks learn, and from what, and return its `\includegraphics`.
 
-    Panels: (a) learning curves, of "sizes" and "validation" accuracies; (b) accuracy against
-    depth; (c) accuracy against labelled images per class; (d) "digits" with their "labels", their
-    "maps" of attributions, the same of "shuffled" weights, and "filters".  An image is a flat list
-    of the pixels of a square, and a map or a filter is coloured from minus to plus its largest
-    entry.  `width` and `fontsize` are those of the text.
+    The file is figures/networks.pdf.  Panels: (a) learning curves, of "sizes" and "validation"
+    accuracies; (b) accuracy against depth; (c) accuracy against labelled images per class; (d)
+    "digits" with their "labels", their "maps" of attributions, the same of "shuffled" weights, and
+    "filters".  An image is a flat list of the pixels of a square.  A map or a filter is coloured
+    from minus to plus its largest absolute entry.  `width` and `fontsize` are those of the text.
     """
-    height = max(0.65 * inches(width), 4.05)  # in a narrow text, too, five rows of images fit
+    height = max(0.65 * inches(width), 4.05)  # five rows of images fit in a narrow text, too
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=height)
     _draw_curves(axes[0], curves)
     _draw_depths(axes[1], depths)
@@ -214,10 +216,11 @@ def mistakes(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn | str:
-    r"""The `\includegraphics` of a row of misclassified images: figures/mistakes.pdf.
+    r"""Draw a row of misclassified images and return its `\includegraphics`.
 
-    `images` is (n, height, width); above each stands its true class and the predicted one.
-    Without images there is no figure, only a sentence that says so.
+    The file is figures/mistakes.pdf.  `images` is (n, height, width); the title of each image has
+    its true class and the predicted one.  Without images there is no figure, only a sentence that
+    says so.
     """
     if not len(images):
         return "No test image is misclassified."
@@ -359,7 +362,7 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
             scores = [getattr(v, part) for v in some]
             ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
     _logarithmic(ax)
-    ax.legend(loc="lower left", handlelength=2.5)  # to tell dashes from lines
+    ax.legend(loc="lower left", handlelength=2.5)  # to distinguish dashes from lines
     ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
 
 
@@ -457,10 +460,10 @@ def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None
     for (name, found), offset, line in zip(depths.items(), offsets, lines, strict=True):
         _draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
     ax.set_xticks([int(depth) for depth in next(iter(depths.values()))])
-    # Where a seed fails the interval is so wide that nothing else could be seen.
+    # Where a seed fails, the interval is so wide that it would hide all else.
     ax.set_ylim(min(min(found.values()) for found in depths.values()) - 0.05, 1.02)
     ax.grid(axis="y")
-    ax.legend(loc="best")  # nobody knows how far depth takes them down
+    ax.legend(loc="best")  # how far the curves fall with depth is unknown
     ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(b) depth")
 
 
@@ -479,7 +482,7 @@ def _draw_estimates(
     ax: Axes, x: Sequence[float], estimates: Iterable[Estimate], **line: Any
 ) -> None:
     y = list(estimates)
-    # Rounded, an end may lie on the other side of the estimate, which errorbar refuses.
+    # After rounding, an end may lie beyond the estimate, which errorbar rejects.
     ends = [[max(0, e - e.low) for e in y], [max(0, e.high - e) for e in y]]
     ax.errorbar(x, y, yerr=ends, **line)
 
@@ -496,8 +499,8 @@ def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
         ax.text(-0.15, row * step + 0.5, label, ha="right", va="center", size=size)
         for column, pixels in enumerate(images[name]):
             _draw_tile(ax, pixels, (column * step, row * step), signed=name != "digits")
-    # Two rows of filters, as wide as the images; the lower one stands where other panels have
-    # the labels of their axis.
+    # Two rows of filters, as wide as the images; the lower one is where other panels have their
+    # axis labels.
     width, top = len(images["labels"]) * step, len(rows) * step
     columns = ceil(len(images["filters"]) / 2)
     pitch = width / columns
@@ -543,7 +546,7 @@ def _colours(n: int) -> list[str]:
 
 
 def _lines(n: int) -> Iterator[dict[str, Any]]:
-    """Colour and marker of each of `n` lines; the cycle's third colour is too light for one."""
+    """Yield colour and marker of each of `n` lines, without the cycle's third, too light colour."""
     colours = [colour for number, colour in enumerate(_colours(5)) if number != 2] + ["black"]
     for number, marker in enumerate(_markers(n)):
         yield {"color": colours[number % len(colours)], "marker": marker}

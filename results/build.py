@@ -1,10 +1,11 @@
 """What builds of the paper cost, beside what they must: `python results/build.py [ROUNDS]`.
 
-Every row is a scenario, its wall-clock time and the ratio to a yardstick, measured in the same
-round; each number is the median of three rounds or as many as are asked for, in which all
-scenarios take turns, but for naive builds, which are made in the first only.  A second table says
-how time and memory grow with the rows.  The first round takes some twenty minutes on two cores,
-each further one five; they mean something only if the machine has nothing else to do.
+Each row is a scenario, with its wall-clock time and the ratio to a yardstick that is measured in
+the same round.  Each number is the median of three rounds, or of as many as are asked for.  All
+scenarios take turns within a round; naive builds are made in the first round only.  A second table
+shows how time and memory grow with the number of samples.  The first round takes some twenty
+minutes on two cores, each further one five.  The times mean something only if the machine has
+nothing else to do.
 """
 
 import json
@@ -33,19 +34,19 @@ NAIVE = {"PYCODE_CACHE": "off", "PYCODE_WORKERS": "1"}
 EDITS = {
     "a word of prose": ("paper.tex", "with some baselines", "with other baselines"),
     "a colour in a figure": ("pycode/figures.py", 'marker, color="C0"', 'marker, color="C1"'),
-    # so small a change that all claims still hold
+    # a change so small that all claims still hold
     "a hyper-parameter of the SVM": ("pycode/models.py", '"rbf", ', '"rbf", tol=9e-4, '),
 }
 
 
 class Time(float):
-    """Seconds that commands took, and how many passes of LaTeX were among them."""
+    """The seconds that commands took, and how many passes of LaTeX were among them."""
 
     passes = 0
 
 
 def seconds(commands: list[list[str]], folder: Path, **env: str) -> Time:
-    """How long commands take, one after the other, in `folder`."""
+    """Measure how long commands take, one after the other, in `folder`."""
     start, passes = time.monotonic(), 0
     for command in commands:
         done = subprocess.run(
@@ -66,7 +67,7 @@ def seconds(commands: list[list[str]], folder: Path, **env: str) -> Time:
 
 
 def sources(folder: Path) -> Path:
-    """A folder with the paper in it, from which nothing has been built."""
+    """Make a folder with the paper in it, from which nothing has been built."""
     folder.mkdir()
     for name in ("paper.tex", "references.bib", "latexmkrc", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
@@ -78,7 +79,7 @@ def sources(folder: Path) -> Path:
 
 
 def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
-    """A copy of what has been built, in which one thing is changed."""
+    """Copy what has been built, with one thing changed."""
     shutil.copytree(built, folder, symlinks=True)
     text = (folder / file).read_text(encoding="utf-8")
     assert text.count(old) == 1, old
@@ -87,9 +88,9 @@ def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
 
 
 def bare_study(folder: Path) -> float:
-    """How long the calls of a build take by themselves; 0 if it has none to make.
+    """Measure how long the calls of a build take by themselves; 0 if it has none to make.
 
-    They are listed in the first round and kept beside the rounds' folders.
+    The calls are listed in the first round and kept beside the rounds' folders.
     """
     python, calls = str(ROOT / ".venv/bin/python"), folder.parent.parent / f"{folder.name}.calls"
     limit = [[python, str(LIMIT), action, str(folder), str(calls)] for action in ("list", "make")]
@@ -99,7 +100,7 @@ def bare_study(folder: Path) -> float:
 
 
 def one_round(work: Path, *, naive: bool) -> dict[str, tuple[float, float]]:
-    """Each scenario's time, and that of its yardstick."""
+    """Return each scenario's time, and that of its yardstick."""
     times = {}
     study = bare_study(sources(work / "bare"))
     built = sources(work / "built")
@@ -137,7 +138,7 @@ print(time.monotonic() - start, (own + 2 * workers) / 1024)
 
 
 def growth(rows: int, folder: Path) -> tuple[float, float, float]:
-    """Seconds of a comparison of two models, cold and warm, and its megabytes when cold."""
+    """Return the seconds of comparing two models, cold and warm, and the megabytes when cold."""
     # The library's code is copied, so that its cache is empty.
     script = GROWTH.format(root=str(folder), rows=rows)
     said = [
@@ -150,7 +151,7 @@ def growth(rows: int, folder: Path) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Prints both tables, in Markdown, and keeps what a cold build takes in build.json."""
+    """Print both tables, in Markdown, and write the cost of a cold build to build.json."""
     with tempfile.TemporaryDirectory() as work:
         rounds = []
         n_rounds = int(sys.argv[1]) if sys.argv[1:] else ROUNDS

@@ -1,14 +1,14 @@
 r"""The paper's convolutional networks, computed anew: `python -m results.deep [--check]`.
 
-Writes results/deep.json, which paper.tex sets its section from.  With --check it writes nothing and
-compares: on the processor and with the versions that the record names, every number has to be the
-same; elsewhere sums have another order, which the many steps of training carry on until a network
-is like one of another seed, so there
+Writes results/deep.json, which the section on networks in paper.tex uses.  With --check it writes
+nothing and compares the record with a new one.  On the processor and with the versions that the
+record names, every number has to be the same.  Elsewhere sums have another order.  The many steps
+of training amplify this until a network is like one of another seed, so there
 
 - names, sizes and numbers of parameters are the same,
 - numbers with an interval are at most twice the root of the sum of their half widths' squares
   apart, which is four standard errors of their difference if they are independent, or SHARE,
-- other numbers, and those of FOLLOWS, which hang on single rows or networks, are not compared.
+- other numbers, and those of FOLLOWS, which depend on single samples or networks, are not compared.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SAME = ("processor", "instructions", "python", *LIBRARIES)  # where numbers have
 
 
 def record() -> str:
-    """The text of the record, computed now, on the CPU.
+    """Return the text of the record, computed now, on the CPU.
 
     Raises KeptError if somebody has changed the code meanwhile.
     """
@@ -67,12 +67,12 @@ def record() -> str:
 
 
 def inputs(split: Split, others: Mapping[str, Any]) -> dict[str, str]:
-    """What the record rests on beside its code, by name: rows and estimators."""
+    """Return what the record depends on beside its code, by name: samples and estimators."""
     return data.digests(split) | {name: repr(model) for name, model in others.items()}
 
 
 def processor() -> str:
-    """What the machine calls its processor, which on a virtual one needs its model's number."""
+    """Return the processor's name, with the model number that a virtual one needs."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -84,7 +84,7 @@ def processor() -> str:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What of two records' results differs more than it may, a line each."""
+    """Return a line for each difference between two records' results that is too large."""
     same = all(old["environment"].get(n) == new["environment"].get(n) for n in SAME)
     parts: list[dict[str, Any]] = [dict(some["results"]) for some in (old, new)]
     if not same:
@@ -94,7 +94,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _pairs(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Each value of two records by its place, `None` where one has none."""
+    """Yield each value of two records with its key, `None` where one record has none."""
     if isinstance(old, dict) and isinstance(new, dict) and "low" not in old:
         for name in sorted(old.keys() | new.keys()):
             yield from _pairs(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
@@ -115,12 +115,12 @@ def _fine(old: Any, new: Any, same: bool) -> bool:
 
 
 def main() -> int:
-    """The exit status: 1 if a check has found a difference."""
+    """Return the exit status: 1 if a check has found a difference."""
     parser = argparse.ArgumentParser(description="Computes the paper's networks anew.")
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args().check
     os.environ.setdefault("PYCODE_PROGRESS", "/dev/stderr")
-    os.environ["PYCODE_CACHE"] = "off"  # all of it is of this code, and of today
+    os.environ["PYCODE_CACHE"] = "off"  # all values are computed now, by this code
     old = {}
     try:
         if check:

@@ -1,10 +1,10 @@
 """The study of paper.tex as a bare script, which no build of the paper can be faster than.
 
-`python limit.py list PAPER CALLS` runs the blocks of PAPER/paper.tex and keeps in the file CALLS
-every call that a build of it would compute, if there is any, with the time it takes.
-`python limit.py make PAPER CALLS` makes these calls, fits in one flat list, the longest first, in a
-pool of two processes with one BLAS thread each, forked when the imports are done, and then the
-figures.  Nothing is remembered, recorded or set in type.
+`python limit.py list PAPER CALLS` runs the blocks of PAPER/paper.tex.  It writes to the file CALLS
+every call that a build would compute, if there is any, with the time it takes.  `python limit.py
+make PAPER CALLS` makes these calls.  The fits come first, in one flat list, the longest first, in a
+pool of two processes with one BLAS thread each, forked when the imports are done.  Then come the
+figures.  Nothing is remembered, recorded or typeset.
 """
 
 import multiprocessing
@@ -30,7 +30,10 @@ BLOCK = re.compile(r"\\begin\{(pycode|pyblock)\}\n(.*?)\\end\{\1\}", re.DOTALL)
 
 
 def collected() -> dict:
-    """The calls whose values are not remembered, by key: seconds, whether alone, and the call."""
+    """Return the calls whose values are not remembered, by key.
+
+    Each has its seconds, whether it is made alone, and the call.
+    """
     found = {}
 
     def run(calls, *, alone=False):

@@ -1,7 +1,7 @@
 """What intervals cover and tests reject: `python results/simulation.py`, some minutes.
 
-Draws data of which the truth is known, many times, and writes to simulation.json how often the
-truth lies in an interval of pycode.inference, and how often its tests reject a true null.
+Draws data with a known truth many times.  Writes to simulation.json how often the truth lies in an
+interval of pycode.inference, and how often its tests reject a true null hypothesis.
 """
 
 import os
@@ -22,21 +22,24 @@ from pycode import inference
 
 CODE, RECORD = "results/simulation.py", Path(__file__).with_suffix(".json")
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
-DRAWS = 10_000  # of rows, for the intervals
+DRAWS = 10_000  # of samples, for the intervals
 STUDIES = 2_000  # with a repeated cross-validation each, for the t-test
 SEED = 42
 ENVIRONMENT = {name: version(name) for name in LIBRARIES}
 
 
 def share_covered(rng: np.random.Generator, p: float, n: int) -> float:
-    """How often Wilson's interval of `n` rows holds the share `p` they are drawn with."""
+    """Return how often Wilson's interval of `n` samples covers the true share `p`."""
     intervals = [inference.proportion(np.arange(n) < k) for k in range(n + 1)]
     drawn = rng.binomial(n, p, DRAWS)
     return float(np.mean([intervals[k].low <= p <= intervals[k].high for k in drawn]))
 
 
 def difference_covered(rng: np.random.Generator, p: float, q: float, n: int) -> float:
-    """How often the interval of a difference holds it, if a share `p` is right in one only."""
+    """Return how often the interval of a difference covers the true difference.
+
+    A share `p` of `n` samples is right in the first model only, a share `q` in the second only.
+    """
     covered = 0
     for _ in range(DRAWS):
         kind = rng.choice(3, n, p=[p, q, 1 - p - q])
@@ -46,7 +49,7 @@ def difference_covered(rng: np.random.Generator, p: float, q: float, n: int) -> 
 
 
 def mcnemar_rejects(rng: np.random.Generator, p: float, n: int) -> float:
-    """How often McNemar's exact test rejects that models are equal, if they are."""
+    """Return how often McNemar's exact test rejects that models are equal, if they are."""
     drawn = rng.multinomial(n, [p, p, 1 - 2 * p], DRAWS)[:, :2]
     values = {
         (a, b): inference.mcnemar(np.arange(n) < a, np.arange(n) >= n - b)
@@ -56,9 +59,9 @@ def mcnemar_rejects(rng: np.random.Generator, p: float, n: int) -> float:
 
 
 def study(seed: int, n: int, n_classes: int, n_features: int, spread: float) -> tuple[bool, bool]:
-    """Whether the t-test rejects that two models are equal, corrected and not; they are.
+    """Return whether the t-test rejects that two equal models are equal, corrected and not.
 
-    Each sees its own half of the features, and both halves follow one law.
+    Each model sees its own half of the features, and both halves have the same distribution.
     """
     rng = np.random.default_rng([SEED, seed])
     y = np.arange(n) % n_classes
@@ -74,7 +77,7 @@ def study(seed: int, n: int, n_classes: int, n_features: int, spread: float) -> 
 
 
 def t_test_rejects(*size: float) -> dict[str, float]:
-    """The shares of studies in which it does."""
+    """Return the shares of studies in which the t-test rejects."""
     rejected = Parallel(n_jobs=-1)(delayed(study)(seed, *size) for seed in range(STUDIES))
     corrected, uncorrected = np.mean(np.array(rejected), axis=0)
     return {"corrected": float(corrected), "uncorrected": float(uncorrected)}
@@ -97,7 +100,7 @@ def main() -> None:
         "proportion": {"least": min(proportion), "most": max(proportion)},
         "difference": {"least": min(difference), "most": max(difference)},
         "mcnemar": {"most": max(null)},
-        "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training rows
+        "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training samples
         "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
     }
     text = kept.text(results, code=CODE, inputs={}, environment=ENVIRONMENT)

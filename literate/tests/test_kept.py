@@ -59,7 +59,7 @@ CHANGES = {  # file, what stands there, and what would make another record
 }
 SAME = {  # and what would not
     "a comment": ("networks.py", "lr=0.003,", "lr=0.003,  # or less"),
-    "a docstring": ("networks.py", '"""The network, trained on', '"""The network, fitted to'),
+    "a docstring": ("networks.py", '"""Train the network on', '"""Fit the network to'),
     "an empty line": ("networks.py", "    return [nn.Conv2d", "\n    return [nn.Conv2d"),
     "a model": (
         "models.py",
