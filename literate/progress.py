@@ -18,7 +18,7 @@ _said = float("-inf")
 class Progress:
     """A bar on the terminal where latexmk was started; in a file or pipe a line now and then.
 
-    PythonTeX keeps what blocks print, so latexmkrc names its own output in PYCODE_PROGRESS.
+    PythonTeX keeps what blocks print, so latexmk.pl names its own output in PYCODE_PROGRESS.
     If that cannot be opened (a socket cannot, nor is there /proc on every system) nothing is
     shown, and nothing if there is nothing to do.
     """
