@@ -94,7 +94,7 @@ def test_what_only_tools_or_tests_need_is_asked_for_by_these(
 
 @pytest.mark.parametrize(
     ("target", "packages"),
-    [("html", "tools"), ("diff", "tools"), ("test", "test")],
+    [("html", "tools"), ("diff", "tools"), ("test-machine", "test"), ("test-all", "test")],
 )
 def test_targets_ask_for_their_packages(repository: Paper, target: str, packages: str):
     assert rf"/^\[{packages}\]/" in repository.run("make", "-n", target).output

@@ -35,8 +35,9 @@ def test_every_file_it_names_exists():
 
 def test_commands_are_targets():
     assert "include literate/make.mk\n" in (ROOT / "Makefile").read_text()
-    targets = re.findall(r"^(\w+):.*##", (ROOT / "literate/make.mk").read_text(), flags=re.M)
-    used = re.findall(r"`make (\w+)", README) + re.findall(r"^make (\w+)$", README, flags=re.M)
+    rules = "".join((ROOT / name).read_text() for name in ("Makefile", "literate/make.mk"))
+    targets = re.findall(r"^([\w-]+):.*##", rules, flags=re.M)
+    used = re.findall(r"`make ([\w-]+)", README) + re.findall(r"^make ([\w-]+)$", README, re.M)
     assert {"test", "help", "new", "deep", "verify"} <= set(used) <= set(targets)
     assert "make\n" in block("sh", "clone")
 
