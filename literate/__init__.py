@@ -99,7 +99,7 @@ def _site_packages() -> Path | None:
 def _find_packages() -> None:
     """Put the packages of .venv first on sys.path, whatever python3 runs here.
 
-    PythonTeX runs the first python3 on PATH.  latexmkrc makes that the one of .venv, other
+    PythonTeX runs the first python3 on PATH.  latexmk.pl makes that the one of .venv, other
     programs (CoCalc) do not.
     """
     lib = _site_packages()
@@ -112,7 +112,7 @@ def _find_packages() -> None:
 def _fix_hash_seed() -> None:
     """Start PythonTeX's script again if the order of sets, of texts say, is another in each run.
 
-    latexmkrc fixes it; other programs that call PythonTeX (CoCalc) do not.
+    latexmk.pl fixes it; other programs that call PythonTeX (CoCalc) do not.
     """
     if os.environ.get("PYTHONHASHSEED") == "0":
         return

@@ -28,7 +28,7 @@ PROGRAMS = (
     "latexmk pdflatex bibtex kpsewhich perl sh env mktexpk mktextfm mktexmf cat rm sed".split()
 )
 ANCILLARY = (
-    "literate/*",
+    "literate/*.py",
     "pycode/*.py",
     "pycode/*.mplstyle",
     "results.json",

@@ -358,7 +358,7 @@ sub places_of {
 }
 
 # Marks the paper as failed where the run could not do so itself: Python or PythonTeX is
-# missing, pycode cannot be imported, a block is no Python.
+# missing, literate cannot be imported, a block is no Python.
 sub write_failure {
     my ($output) = @_;
     $output =~ s/\n-{20,}\n.*//s;

@@ -18,7 +18,7 @@ _said = float("-inf")
 class Progress:
     """A progress bar on the terminal where latexmk was started; elsewhere a line now and then.
 
-    PythonTeX keeps what blocks print, so latexmkrc names its own output in PYCODE_PROGRESS.  If
+    PythonTeX keeps what blocks print, so latexmk.pl names its own output in PYCODE_PROGRESS.  If
     that cannot be opened (a socket cannot, and not every system has /proc) nothing is shown.
     Nothing is shown either if there is nothing to do.
     """

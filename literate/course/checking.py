@@ -251,7 +251,7 @@ class Run:
     def _results(self) -> Mapping[str, Any]:
         found = json.loads(self.file("results.json"))
         if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-            raise StudentError("results.json is not as pycode writes it")
+            raise StudentError("results.json is not as literate writes it")
         return found
 
 

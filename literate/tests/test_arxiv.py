@@ -106,6 +106,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "hidden file": (add(".DS_Store"), {"no_hidden", "nothing_unused"}),
     "folder": (add("parts/a.tex", text=r"\input{parts/a}"), {"flat"}),
     "TeX in anc": (add("anc/macros.tex"), {"no_tex_in_anc"}),
+    "the study": (add("pycode/a.tex", text=r"\input{pycode/a}"), {"flat", "no_internals"}),
+    "the machine": (
+        add("literate/a.tex", text=r"\input{literate/a}"),
+        {"flat", "no_internals"},
+    ),
     "absolute path": (put(r"\input{/dev/null}"), {"relative_paths"}),
     "path that leaves": (put(r"\IfFileExists{../x}{\input{../x}}{}"),
                          {"relative_paths"}),
@@ -182,7 +187,7 @@ def test_the_shipped_paper(shipped: Paper, tmp_path: Path) -> None:
     assert {n for n in names if "/" not in n} == {
         "paper.tex", "paper.bbl", "references.bib", *figures
     }  # fmt: skip
-    assert {"anc/results.json", "anc/pycode/evaluation.py"} <= names
+    assert {"anc/results.json", "anc/pycode/evaluation.py", "anc/literate/cache.py"} <= names
 
 
 def test_numbers_that_changed_places_are_named(
@@ -205,7 +210,7 @@ def test_code_results_and_pins_go_along(small: Paper, tmp_path: Path) -> None:
     shutil.copy(ROOT / "requirements.txt", small.folder)
     arxiv.write(small.folder / "paper.tex", tmp_path / "arxiv")
     names = ("requirements.txt", "results.json", "results/deep.json")
-    for name in (*names, "pycode/figures.py", "pycode/paper.mplstyle"):
+    for name in (*names, "pycode/figures.py", "pycode/paper.mplstyle", "literate/drawing.py"):
         assert (tmp_path / "arxiv/anc" / name).read_bytes() == (small.folder / name).read_bytes()
 
 

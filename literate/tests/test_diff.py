@@ -1,10 +1,8 @@
 """make diff marks what has changed since a commit, in the text and in the numbers."""
 
-import shutil
-
 import pytest
 
-from literate.testing import ROOT, Paper
+from literate.testing import Paper
 
 OLD = "A sentence that goes~\\citep{Poore2015}."
 NEW = "A sentence that comes~\\citep{Breiman2001}."
@@ -12,8 +10,7 @@ NEW = "A sentence that comes~\\citep{Breiman2001}."
 
 @pytest.fixture
 def repository(small: Paper) -> Paper:
-    """The small paper and the tools in a repository of one commit."""
-    shutil.copytree(ROOT / "tools", small.folder / "tools")
+    """The small paper in a repository of one commit."""
     small.edit("paper.tex", "The second page.", f"The second page. {OLD}")
     (small.folder / ".gitignore").write_text("/.*\n/paper.*\n!/paper.tex\n/pythontex*\n/dist\n")
     for command in (

@@ -26,8 +26,8 @@ def faults(main: Path, folder: Path) -> dict[str, list[str]]:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Paper:
     """A document with results in all places."""
     paper = Paper(ROOT).copy(tmp_path_factory.mktemp("corpus") / "paper")
-    shutil.copy(ROOT / "tests/corpus.tex", paper.folder / "paper.tex")
-    shutil.copy(ROOT / "tests/corpus-part.tex", paper.folder / "part.tex")
+    shutil.copy(ROOT / "literate/tests/corpus.tex", paper.folder / "paper.tex")
+    shutil.copy(ROOT / "literate/tests/corpus-part.tex", paper.folder / "part.tex")
     build = paper.build()
     assert build.code == 0, build.output
     return paper
@@ -109,7 +109,16 @@ def test_documents_that_nobody_wrote_for_it(
 def test_the_shipped_paper_looks_hand_written(shipped: Paper) -> None:
     text = flatten.flatten(shipped.folder / "paper.tex")
     assert not set("\ue000\ue001\ue002\ue003") & set(text)
-    for internal in ("pycode", "pythontex", r"\py", r"\result", r"\claim", "cocalc =", "no result"):
+    for internal in (
+        "pycode",
+        "literate/",
+        "pythontex",
+        r"\py",
+        r"\result",
+        r"\claim",
+        "cocalc =",
+        "no result",
+    ):
         assert internal not in text
     assert "\n\n\n" not in text
     body = text[text.index(r"\begin{document}") :]

@@ -342,7 +342,7 @@ def test_the_workflow_publishes_the_page_and_the_pdf() -> None:
     build, publish = workflow["jobs"]["paper"], workflow["jobs"]["publish"]
     uses = [step.get("uses", "").split("@")[0] for step in build["steps"] + publish["steps"]]
     runs = [step.get("run") for step in build["steps"]]
-    assert {"make", "make html", "make test"} <= set(runs)
+    assert {"make", "make html", "make test", "make test-machine"} <= set(runs)
     assert uses.count("actions/upload-artifact") == 1
     assert uses.count("actions/upload-pages-artifact") == 1
     assert uses[-1] == "actions/deploy-pages"

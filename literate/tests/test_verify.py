@@ -184,7 +184,6 @@ def git(paper: Paper, *command: str) -> None:
 def committed(built_small: Paper, tmp_path_factory: pytest.TempPathFactory) -> Paper:
     """The small paper in a repository with one commit, and its PDF; tests copy it."""
     paper = built_small.copy(tmp_path_factory.mktemp("committed") / "paper")
-    shutil.copytree(ROOT / "tools", paper.folder / "tools")
     for name in (ROOT / ".gitignore", built_small.folder / "results.json"):
         shutil.copy(name, paper.folder)
     git(paper, "init", "--quiet")
@@ -251,7 +250,7 @@ def test_a_record_of_other_code_is_not_verified(repository: Paper):
     record = kept.text({}, code="pycode/models.py", inputs={}, environment={})
     (repository.folder / "results").mkdir(exist_ok=True)
     (repository.folder / "results/old.json").write_text(record, encoding="utf-8")
-    block = """from pycode import kept
+    block = """from literate import kept
 old = kept.read("results/old.json")
 changed = kept.changed(old, code="pycode/models.py", inputs={})
 results.record("old.n_changed", len(changed))
