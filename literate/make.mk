@@ -13,8 +13,8 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify audit deep course grade \
-  new clean help
+.PHONY: paper tools system system-tools system-test test lint arxiv diff html verify audit deep new clean \
+  help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -46,11 +46,8 @@ new: ## a fresh paper: make new NAME=../my-paper, and if you like TITLE=... AUTH
 html: arxiv system-tools ## the paper as a web page: dist/html/index.html
 	$(VENV) -m literate.webpage
 
-course: tools ## all that a course needs, from one source: dist/course/ (docs/course.md)
-	$(VENV) -m literate.course.course
-
-grade: tools ## a submission, or a folder of them: make grade SUBMISSIONS=<folder>
-	$(VENV) -m literate.course.grade $(if $(SUBMISSIONS),"$(SUBMISSIONS)" --out dist/grades)
+# Where there is a course: make course, make grade.
+-include literate/course/make.mk
 
 audit: tools ## compute every remembered value again, and fail if one differs
 	PYCODE_AUDIT=all latexmk -g
