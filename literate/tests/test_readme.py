@@ -35,7 +35,8 @@ def test_every_file_it_names_exists():
 
 def test_commands_are_targets():
     assert "include literate/make.mk\n" in (ROOT / "Makefile").read_text()
-    rules = "".join((ROOT / name).read_text() for name in ("literate/make.mk", "literate/course/make.mk", "results/make.mk"))
+    files = (ROOT / folder / "make.mk" for folder in ("literate", "literate/course", "results"))
+    rules = "".join(file.read_text() for file in files)
     targets = re.findall(r"^([\w-]+):.*##", rules, flags=re.M)
     used = re.findall(r"`make ([\w-]+)", README) + re.findall(r"^make ([\w-]+)$", README, re.M)
     assert {"test", "help", "new", "deep", "verify"} <= set(used) <= set(targets)
