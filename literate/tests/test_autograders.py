@@ -67,7 +67,7 @@ def course(folder: Path) -> Path:
     """A folder with a small course in it, with its solutions."""
     for name, text in {
         "Makefile": MAKEFILE,
-        "apt.txt": "# TeX\nlatexmk\n\ntexlive-science\n",
+        "literate/apt.txt": "# All\n\n[paper]\nlatexmk\n\ntexlive-science\n\n# Pages\n[tools]\nlatexml\n",
         "requirements.txt": "",
         ".gitignore": "/.venv\n__pycache__/\n/dist\n/paper.pdf\n",
         "paper.tex": "\\begin{exercise}\n",
@@ -83,7 +83,7 @@ def course(folder: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-    shutil.copy(ROOT / "literate/course/grades.py", folder / "tools")
+    shutil.copy(ROOT / "literate/course/grades.py", folder / "literate/course")
     (folder / "literate/course/grade.py").chmod(0o755)
     return folder
 
@@ -303,7 +303,7 @@ def test_assignment_is_as_its_schema_has_it(classroom: Path) -> None:
 
 def test_downloads_are_named_by_their_students(classroom: Path, tmp_path: Path) -> None:
     text = (classroom / "README.md").read_text(encoding="utf-8").replace("CLASSROOM", "ml")
-    loop = text[text.index("for folder in") : text.index("python literate/course/grade.py")]
+    loop = text[text.index("for folder in") : text.index("make grade")]
     for name in ("ada", "bob-lab-1-b"):
         (tmp_path / "submissions" / f"ml-lab-1-{name}").mkdir(parents=True)
     assert run(["bash", "-c", loop], tmp_path).stdout == ""
@@ -468,6 +468,6 @@ def test_what_cannot_be_graded_is_not_packed(source: Path, student: Path, tmp_pa
         autograders.classroom50(student, target, "lab")
     assert not target.exists()
     (source / "literate/course/grade.py").unlink()
-    with pytest.raises(AutogradersError, match=r"no tools/grade\.py"):
+    with pytest.raises(AutogradersError, match=r"no literate/course/grade\.py"):
         autograders.gradescope(source, tmp_path / "gradescope.zip")
     assert not (tmp_path / "gradescope.zip").exists()

@@ -416,8 +416,8 @@ NOBODY = ("setpriv", "--reuid=65533", "--regid=65533", "--clear-groups")
 def public() -> Iterator[Path]:
     """A folder that all can read, with the tool and what is to be hidden in it."""
     folder = Path(tempfile.mkdtemp())
-    (folder / "tools").mkdir()
-    shutil.copy(ROOT / "literate/course/contain.py", folder / "tools")
+    (folder / "literate/course").mkdir(parents=True)
+    shutil.copy(ROOT / "literate/course/contain.py", folder / "literate/course")
     (folder / "course").mkdir()
     (folder / "course/solution.py").write_text("secret")
     for path in (folder, *folder.rglob("*")):

@@ -72,7 +72,7 @@ any_grade = st.builds(
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:
-    schema = json.loads((ROOT / f"tests/{name}.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((ROOT / f"literate/tests/{name}.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 

@@ -67,7 +67,7 @@ def test_broken_code(case):
 
 
 def test_exercises_of_the_sample():
-    text = (ROOT / "course/paper.tex").read_text(encoding="utf-8")
+    text = (ROOT / marks.SAMPLE / marks.PAPER).read_text(encoding="utf-8")
     found = marks.exercises(text)
     assert [e.key for e in found] == ["data", "model", "panel", "claim"]
     assert all(f"{{{e.title}}}{{{e.points}}}" in text.splitlines()[e.line - 1] for e in found)
