@@ -14,7 +14,7 @@ TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
 .PHONY: paper tools system system-tools system-test test test-all test-machine lint arxiv diff html verify \
-  audit course grade new upgrade clean help
+  audit new upgrade clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -51,11 +51,8 @@ upgrade: ## a later version of literate/: make upgrade FROM=<git address or fold
 html: arxiv system-tools ## the paper as a web page: dist/html/index.html
 	$(VENV) -m literate.webpage
 
-course: tools ## all that a course needs, from one source: dist/course/ (docs/course.md)
-	$(VENV) -m literate.course.course
-
-grade: tools ## a submission, or a folder of them: make grade SUBMISSIONS=<folder>
-	$(VENV) -m literate.course.grade $(if $(SUBMISSIONS),"$(SUBMISSIONS)" --out dist/grades)
+# Where there is a course: make course, make grade.
+-include literate/course/make.mk
 
 audit: tools ## compute every remembered value again, and fail if one differs
 	PYCODE_AUDIT=all latexmk -g

@@ -31,19 +31,19 @@ LEFT_OUT = {  # and why
     "literate/tests/*": "the machine's",
     "docs/*": "about the template, and kept with FROM=course",
     ".github/pages.png": "the template's pages",
+    "literate/CHANGELOG.md": "the template's releases",
     "results.json": "the template's numbers; the first build writes others",
     "results/*": "records that the template's paper is set from",
     ".github/workflows/networks.yml": "checks that record",
-    "tests/*": "the template's paper, README, releases, build and tools, which it answers for",
+    "tests/*": "the template's paper, records and releases, which it answers for",
 }
 # Tests of what an author writes, and of what that calls; they hold with other models and data.
-TESTS = ("code", "data", "document", "evaluation", "figures", "inference", "lint", "results", "tex")
+TESTS = ("code", "data", "document", "evaluation", "figures", "inference")
 COURSE = """
 This is a course: `docs/course.md` says how exercises, in `paper.tex`, `pycode/lab.py` and
 `checks.py`, are written, handed out and graded.  Students get `course/README.md` for this page.
 """
-KEPT = {"tests/conftest.py", "tests/small.tex", "tests/study.tex"}
-KEPT |= {f"tests/test_{name}.py" for name in TESTS}
+KEPT = {"tests/conftest.py", *(f"tests/test_{name}.py" for name in TESTS)}
 
 
 class NewError(Exception):
@@ -64,8 +64,9 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         raise NewError(f"{folder} is a file: name a folder that is new or empty")
     if folder.exists() and any(folder.iterdir()):
         raise NewError(f"{folder} is not empty: name a folder that is new or empty")
-    if source and source not in SOURCES:
-        raise NewError(f"FROM={source} is unknown: write FROM=course, or leave it out")
+    sample = SOURCES.get(source, source)
+    if source and not (ROOT / sample / "paper.tex").is_file():
+        raise NewError(f"no {sample}/paper.tex in the template to start from")
     name, email = (
         trees.git(ROOT, "config", "--default", "", f"user.{key}").strip()
         for key in ("name", "email")
@@ -86,10 +87,9 @@ def start(folder: Path, *, title: str = "", author: str = "", source: str = "") 
         if source:
             # Which wants a paper, not answers.
             (new / "tests/test_document.py").unlink(missing_ok=True)
-            sample = SOURCES[source]
             trees.lay(ROOT / sample, new, _inside(sample, files))
             course = [file for file in files if file.startswith(("docs/", "literate/course/"))]
-            trees.lay(ROOT, new, [file for file in course if not file.startswith(sample)])
+            trees.lay(ROOT, new, [file for file in course if not file.startswith(f"{sample}/")])
             with (new / "README.md").open("a", encoding="utf-8") as file:
                 file.write(COURSE)
         _fill(new, title or folder.resolve().name, name or AUTHOR, email or EMAIL)

@@ -24,7 +24,7 @@ from literate.course.marks import MarkError, Stripped
 from literate.trees import TreeError
 
 # What of the students' tree only terminals have use for.
-NOT_IN_COCALC = shutil.ignore_patterns(".git", ".gitignore", ".devcontainer", "apt*.txt")
+NOT_IN_COCALC = shutil.ignore_patterns(".git", ".gitignore", ".devcontainer", "apt.txt")
 
 
 class CourseError(Exception):
@@ -114,7 +114,7 @@ def main() -> int:
                 raise CourseError(f"{min(names)}: add it to git, or name it in .gitignore")
             root = marks.source(ROOT, Path(temporary, "source"))
             if root != ROOT:
-                print("paper.tex has no exercise: taking the sample in course/", flush=True)
+                print(f"paper.tex has no exercise: taking the sample in {marks.SAMPLE}", flush=True)
             print(write(root, new))
         except (
             CourseError,

@@ -90,6 +90,9 @@ def test_what_students_do_not_get(made):
             "course",
             "docs",
             ".cache",
+            "literate/tests",
+            "literate/testing.py",
+            "literate/course/sample",
             "literate/course/course.py",
             "literate/course/autograders.py",
         ):

@@ -122,7 +122,8 @@ def tampered(paper: Paper) -> None:
     faked = json.dumps({f"data.{name}": {"value": value} for name, value in values.items()})
     (paper.folder / "results.json").write_text(faked)
     script = f"open F, '>', 'results.json'; print F '{faked}'; close F; exit 0;\n"
-    (paper.folder / "latexmkrc").write_text(script)
+    for name in ("latexmkrc", "literate/latexmk.pl"):
+        (paper.folder / name).write_text(script)
     for name in (
         "checks.py",
         "literate/course/grade.py",

@@ -15,7 +15,7 @@ from literate.course import checking
 from literate.testing import ROOT, Build, Paper
 
 TITLE = r"""R&D on "x_y", `~{z}^' and \w #"""
-QUICK = ("document", "lint", "results", "tex")
+QUICK = ("code", "document")
 
 
 def git(folder: Path, *command: str) -> str:
@@ -58,7 +58,12 @@ def test_it_builds_and_is_somebody_elses(made, fresh: Paper):
     valid = fresh.run(*map(str, tool), "vendor.citation-file-format", "CITATION.cff")
     assert valid.code == 0, valid.output
     found = {path.name for path in fresh.folder.iterdir()}
-    assert not found & {"course", "docs", "benchmarks", "CHANGELOG.md"}
+    assert not found & {"course", "docs", "results"}
+    machine = {path.name for path in (fresh.folder / "literate").iterdir()}
+    assert not machine & {"course", "tests", "CHANGELOG.md"}
+    commands = fresh.run("make", "help").output
+    assert "new\t" in commands
+    assert "course\t" not in commands
 
 
 @pytest.mark.xdist_group("new")
@@ -111,7 +116,7 @@ def test_other_data_are_one_line_and_another_model_is_one(fresh: Paper, tmp_path
     ("name", "more", "message"),
     [
         ("", (), "name a folder, as in make new NAME=../my-paper"),
-        ("course/own", (), "/course/own is in the template's own folder: name one beside it"),
+        ("literate/own", (), "/literate/own is in the template's own folder: name one beside it"),
         (".", (), " is in the template's own folder: name one beside it"),
         ("{tmp}/full", (), "/full is not empty: name a folder that is new or empty"),
         ("{tmp}/full/note", (), "/note is a file: name a folder that is new or empty"),
@@ -139,12 +144,14 @@ def test_a_course_is_laid_over_the_template(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
     template = tmp_path / "template"
     shutil.copytree(ROOT / "pycode", template / "pycode")
-    shutil.copytree(ROOT / "tools", template / "tools")
+    ignored = shutil.ignore_patterns("sample", "__pycache__")
+    shutil.copytree(ROOT / "literate", template / "literate", ignore=ignored)
     shutil.copy(ROOT / "references.bib", template)
-    course = template / "course"
+    course = template / "literate/course/sample"
     (course / "pycode").mkdir(parents=True)
     (course / "pycode/lab.py").write_text("A = 1\n")
-    (course / "README.md").write_text("# For students\n")
+    (course / "course").mkdir()
+    (course / "course/README.md").write_text("# For students\n")
     (course / "paper.tex").write_text(
         "\\author{First Author}\n\\citep[p.~1]{Wilson1927, Holm1979}\n"
     )
@@ -159,7 +166,9 @@ def test_a_course_is_laid_over_the_template(tmp_path, monkeypatch):
     assert (folder / "pycode/lab.py").read_text() == "A = 1\n"
     assert (folder / "pycode/models.py").read_text() == (ROOT / "pycode/models.py").read_text()
     assert (folder / "paper.tex").read_text() == (course / "paper.tex").read_text()
-    assert [path.name for path in (folder / "course").iterdir()] == ["README.md"]
+    assert (folder / "course/README.md").read_text() == "# For students\n"
+    assert (folder / "literate/course/grade.py").exists()
+    assert not (folder / "literate/course/sample").exists()
     assert (folder / "README.md").read_text().startswith("# ml\n")
     assert (folder / "references.bib").read_text().count("\n}") == 2
     assert not (folder / "left.aux").exists()
