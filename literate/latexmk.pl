@@ -13,9 +13,11 @@ my $root = getcwd();
 @default_files = -e 'paper.tex' ? 'paper.tex'
     : grep { grep /^\s*\\documentclass/, read_lines($_) } bsd_glob('*.tex');
 # The document's name: paper, unless another is built, which needs a folder of its own.
+# After -r stands a latexmkrc.
 my ($job) = (
     map({ /^--?jobname=(.*)/ } @ARGV),
-    map({ m{([^/]+?)(?:\.tex)?$} } grep({ !/^-/ && (-f || -f "$_.tex") } @ARGV), @default_files),
+    map({ m{([^/]+?)(?:\.tex)?$} }
+        grep({ !/^-|latexmkrc$/ && (-f || -f "$_.tex") } @ARGV), @default_files),
     'paper',
 );
 $pdf_mode      = 1;    # pdfLaTeX, which arXiv wants; -pdfxe and -pdflua work too

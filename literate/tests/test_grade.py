@@ -401,7 +401,7 @@ def test_students_try_their_own_checks(source, tmp_path):
 def test_what_makes_no_course(source, tmp_path):
     """Each is named with its file and line."""
     for file, old, new, told in (
-        ("paper.tex", "data set}{5}", "data set}{7}", r"paper\.tex:37: .*5 checks cannot share 7"),
+        ("paper.tex", "data set}{5}", "data set}{7}", r"paper\.tex:38: .*5 checks cannot share 7"),
         (
             "checks.py",
             '@check("panel"',
@@ -414,7 +414,7 @@ def test_what_makes_no_course(source, tmp_path):
             "def describe_counts",
             r"checks\.py:\d+: another check is called describe_counts",
         ),
-        ("checks.py", '"claim"', '"data"', r"paper\.tex:90: .*no check of it"),
+        ("checks.py", '"claim"', '"data"', r"paper\.tex:91: .*no check of it"),
         (
             "checks.py",
             '@check("claim", hint=',
@@ -422,7 +422,7 @@ def test_what_makes_no_course(source, tmp_path):
             r"checks\.py:\d+: (Type|Syntax)Error",
         ),
         ("checks.py", "import numpy as np", "import numpy as", r"checks\.py:\d+: SyntaxError"),
-        ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 37"),
+        ("paper.tex", r"\end{exercise}", "", r"paper\.tex:\d+: .*inside the exercise of line 38"),
         ("paper.tex", "Add a model", "F\xfcr alle", r"paper\.tex: .*: save it as UTF-8"),
     ):
         folder = tmp_path / file / str(len(told))
