@@ -67,7 +67,7 @@ def course(folder: Path) -> Path:
     """A folder with a small course in it, with its solutions."""
     for name, text in {
         "Makefile": MAKEFILE,
-        "literate/apt.txt": "# All\n[paper]\nlatexmk\n\ntexlive-science\n\n# Web\n[tools]\nlatexml\n",
+        "literate/apt.txt": "[paper]\nlatexmk\n\ntexlive-science\n\n# Web\n[tools]\nlatexml\n",
         "requirements.txt": "",
         ".gitignore": "/.venv\n__pycache__/\n/dist\n/paper.pdf\n",
         "paper.tex": "\\begin{exercise}\n",
