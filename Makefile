@@ -1,12 +1,4 @@
 # The commands of the machine stand in literate/make.mk; `make help` lists all.
 include literate/make.mk
-
-# The networks, which nothing else needs.
-.PHONY: deep
-deep: .venv/deep ## compute results/deep.json anew, with PyTorch, or with CHECK=1 only compare it
-	$(VENV) -m results.deep $(if $(CHECK),--check)
-
-# Another build of PyTorch than its own, for the CPU say, is kept if it is there already.
-.venv/deep: pyproject.toml .venv/paper
-	$(call extra,deep)
-	@touch $@
+# Those of the networks, which nothing else needs.
+-include results/make.mk
