@@ -32,7 +32,8 @@ README = "course/README.md"  # that of students
 # What students do not get: it is the instructor's, or of the template's own development.
 KEPT = (SAMPLE, "course/", "docs/", "tests/", "literate/tests/", ".ci/", ".github/")
 KEPT += ("literate/CHANGELOG.md", "CITATION.cff", "literate/new.py", "literate/skeleton/")
-KEPT += ("literate/testing.py", "literate/course/course.py", "literate/course/autograders.py")
+KEPT += ("literate/testing.py", "literate/upgrade.py")
+KEPT += ("literate/course/course.py", "literate/course/autograders.py")
 KEPT += ("literate/course/gradescope/", "literate/course/classroom50/", "results/README.md")
 KEPT += ("results/build.", "results/limit.", "results/simulation.")
 FEWEST = 20  # characters of a piece of a solution that is looked for
