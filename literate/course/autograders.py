@@ -1,7 +1,8 @@
-"""What a course uploads so that submissions are graded elsewhere: to Gradescope, to Classroom 50.
+"""The packages with which Gradescope and Classroom 50 grade a course's submissions.
 
-Gradescope keeps a course's source to itself, so it gets all of it.  Classroom 50 publishes what it
-grades with, so it gets the student's version; classroom50/README.md has what follows.
+Gradescope keeps a course's source private, so its package holds the whole source.  Classroom 50
+publishes what it grades with, so its package holds the students' version.  The next steps are in
+classroom50/README.md.
 """
 
 import json
@@ -16,18 +17,21 @@ from literate import trees
 HERE = Path(__file__).resolve().parent
 NEEDED = ("Makefile", "requirements.txt", "paper.tex")  # of a source
 NEEDED += ("literate/apt.txt", "literate/course/grade.py")
-MEGABYTES = 10  # that Classroom 50 takes for a grader
+MEGABYTES = 10  # the most that Classroom 50 accepts for a grader
 # What the grader reads of a submission; the runner removes the rest.
 ALLOWED = ["*", "!/paper.tex", "!/references.bib", "!/pycode/", "!/pycode/*.py"]
 ALLOWED += ["!/data/", "!/data/*.csv"]
 
 
 class AutogradersError(Exception):
-    """Why a course cannot be packed."""
+    """A reason why a course cannot be packed."""
 
 
 def gradescope(source: Path, target: Path) -> None:
-    """Nothing; writes the zip file `target`, with which Gradescope grades by a course's source."""
+    """Write the zip file `target`, with which Gradescope grades a course's submissions.
+
+    Raises AutogradersError if the source lacks a file that grading needs.
+    """
     names = _needed(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -42,16 +46,18 @@ def gradescope(source: Path, target: Path) -> None:
 
 def _pack(packed: zipfile.ZipFile, name: str, data: bytes, *, executable: bool) -> None:
     entry = zipfile.ZipInfo(name)  # dated 1980, so that the same source gives the same file
-    entry.create_system = 3  # Unix, whose rights follow
+    entry.create_system = 3  # Unix, whose permissions follow
     entry.external_attr = (0o100755 if executable else 0o100644) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
     packed.writestr(entry, data)
 
 
 def classroom50(student: Path, target: Path, name: str) -> None:
-    """Nothing; writes a folder `target` with all that is an assignment `name` of Classroom 50.
+    """Write the folder `target` with everything for an assignment `name` of Classroom 50.
 
-    All of it is of the `student`'s version, with its checks and its grader.
+    All of it comes from the students' version in `student`, including its checks and its grader.
+    Raises AutogradersError if the name is not valid, if a file that grading needs is missing, or if
+    the files are too large.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,38}", name):
         raise AutogradersError(f"{name}: an assignment has 2 to 39 of a-z, 0-9 and -, no - first")
@@ -88,7 +94,10 @@ def classroom50(student: Path, target: Path, name: str) -> None:
 
 
 def _needed(source: Path) -> list[str]:
-    """The names of a source's files; raises AutogradersError if it cannot grade with them."""
+    """Return the names of a source's files.
+
+    Raises AutogradersError if the source lacks a file that grading needs.
+    """
     names = trees.files(source)
     if missing := [name for name in NEEDED if name not in names]:
         raise AutogradersError(f"{source}: no {missing[0]}, with which it would be graded")

@@ -1,6 +1,6 @@
-"""What checks of a course's exercises are made of: `check` marks one, a `Run` is what it may ask.
+"""The building blocks of a course's checks: `check` marks one, and a `Run` is what it can ask.
 
-The course's checks.py imports both from here; literate/course/grade.py calls what it has.
+The course's checks.py imports both from here, and literate/course/grade.py runs its checks.
 """
 
 import ast
@@ -22,23 +22,23 @@ from literate.course import marks, student
 from literate.course.grades import Outcome
 from literate.course.marks import Exercise, MarkError
 
-LONGEST = 20_000  # characters of an answer that are looked at
+LONGEST = 20_000  # characters of an answer that are read
 NUMBERS = (bool, int, float)
 
 Check = Callable[["Run"], tuple[Any, Any]]
 
 
 class GradeError(Exception):
-    """Why a submission cannot be graded."""
+    """A reason why a submission cannot be graded."""
 
 
 class StudentError(Exception):
-    """What a submission does not do, or not well."""
+    """Something that a submission does not do, or does not do correctly."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A check of an exercise, as checks.py has it."""
+    """A check of an exercise, as checks.py defines it."""
 
     exercise: str
     name: str
@@ -50,10 +50,10 @@ _checks: list[Checked] = []
 
 
 def check(exercise: str, *, hint: str) -> Callable[[Check], Check]:
-    """Makes a function a check of the exercise with that key.
+    """Make a function a check of the exercise with that key.
 
-    It gets a `Run` and returns what is expected and what was found; it passes if these agree.  The
-    first line of its docstring says what is checked, `hint` what helps those who fail.
+    The function takes a `Run` and returns what is expected and what was found.  It passes if these
+    agree.  The first line of its docstring says what is checked, and `hint` helps those who fail.
     """
 
     def add(function: Check) -> Check:
@@ -75,15 +75,19 @@ class Course:
     whole: bool  # whether it has hidden checks, and with them a solution
 
     def share(self, exercise: Exercise) -> int:
-        """The points that each check of an exercise is worth; one where checks are missing."""
+        """Return the points for each check of an exercise.
+
+        This is 1 if the source has no hidden checks.
+        """
         return exercise.points // len(self.checks[exercise.key]) if self.whole else 1
 
 
 def read_course(root: Path) -> Course:
-    """The course whose source is in `root`.
+    """Return the course whose source is in `root`.
 
-    Raises MarkError where an exercise has no check, a check no exercise, or points cannot be
-    shared equally.
+    Raises MarkError if there is no exercise, if checks.py cannot be loaded, if two checks have the
+    same name, or if a check belongs to no exercise.  If there are hidden checks, it is also raised
+    for an exercise without a check and for points that an exercise's checks cannot share equally.
     """
     exercises = marks.exercises(marks.read(root / marks.PAPER))
     if not exercises:
@@ -132,17 +136,23 @@ def read_course(root: Path) -> Course:
 
 
 class Functions:
-    """The functions of a paper's pycode, called in another process by their names there."""
+    """The functions of a paper's pycode, called by name in another process."""
 
     def __init__(self, ask: Callable[[str], str]):
         self._ask = ask
 
     def __call__(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What the function returns; records have attributes, but are of no class."""
+        """Return what a function returns.
+
+        Records keep their attributes, but not their class.
+        """
         return self._answer(name, args, kwargs, draw=False)
 
     def draw(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What the function draws on an axes that it gets first (see `student.drawn`)."""
+        """Return what a function draws (see `student.drawn`).
+
+        The function gets an axes as its first argument, before those given here.
+        """
         return self._answer(name, args, kwargs, draw=True)
 
     def _answer(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], draw: bool) -> Any:
@@ -160,11 +170,11 @@ class Functions:
 
 
 class Run:
-    """What a check may ask: the submission's paper and functions, and the solution's.
+    """What a check can ask for: the submission's paper and functions, and those of the solution.
 
-    `login` is the student's; `student` and `solution` call functions of pycode, as
-    `run.student("lab.load", run.login)`.  Only the checks that students do not have may ask for
-    the solution.
+    `login` is the student's login.  `student` and `solution` call functions of pycode, as in
+    `run.student("lab.load", run.login)`.  Only the checks that students do not have can ask for the
+    solution.
     """
 
     def __init__(
@@ -184,24 +194,27 @@ class Run:
 
     @property
     def solution(self) -> Functions:
-        """The functions of the solution."""
+        """Return the functions of the solution."""
         if self._solution is None:
             raise GradeError("only checks between the marks of HIDDEN TESTS have the solution")
         return self._solution
 
     @property
     def expected(self) -> Mapping[str, Any]:
-        """What results.json of the solution's paper has for this student's login."""
+        """Return the results.json of the solution's paper for this student's login."""
         if self._expected is None:
             raise GradeError("only checks between the marks of HIDDEN TESTS have the solution")
         return self._expected
 
     def both(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """What the solution's function returns, and what the submission's does."""
+        """Return what the solution's function returns, and what the submission's returns."""
         return self.solution(name, *args, **kwargs), self.student(name, *args, **kwargs)
 
     def recorded(self, *keys: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The values that the paper has to have under some keys, and those that it has."""
+        """Return the expected and the recorded values of some keys of results.json.
+
+        A key that the paper has not recorded has the value "nothing".
+        """
         found = self._results()
         return (
             {key: self.expected[key]["value"] for key in keys},
@@ -209,7 +222,10 @@ class Run:
         )
 
     def file(self, name: str) -> bytes:
-        """A file that the submission's build has left; raises StudentError if there is none."""
+        """Return the contents of a file that the submission's build has written.
+
+        Raises StudentError if the paper does not build or the file does not exist.
+        """
         if self._failure:
             raise StudentError(f"the paper does not build: {self._failure}")
         try:
@@ -218,7 +234,11 @@ class Run:
             raise StudentError(f"{name} was not made") from error
 
     def answer(self, exercise: str) -> str:
-        """The LaTeX that answers an exercise, without what is not set; "" for what is to do."""
+        """Return the LaTeX code that answers an exercise, without comments and other hidden text.
+
+        Returns "" if the answer is still to do.  Raises StudentError if paper.tex no longer has the
+        exercise.
+        """
         begin = rf"\\begin\s*\{{exercise\}}\s*{lint.GROUP}\s*{lint.GROUP}\s*\{{\s*{exercise}\s*\}}"
         found = re.search(rf"{begin}(.*?)(?:\\begin\s*\{{exercise\}}|\Z)", self._text, re.S)
         if not found:
@@ -230,19 +250,22 @@ class Run:
         return "" if text == marks.TODO else text
 
     def claims(self, exercise: str) -> list[str]:
-        """The conditions of the claims in an answer."""
+        """Return the conditions of the claims in an answer."""
         found = re.findall(rf"\\claim\s*({lint.GROUP})\s*{lint.GROUP}", self.answer(exercise))
         return [" ".join(condition[1:-1].split())[:1000] for condition in found]
 
     def typed(self, exercise: str) -> list[str]:
-        """The numbers in an answer that were typed by hand, with the words around each."""
-        # The lint would follow these to any file of the grader's, and pass over all up to those.
+        """Return the numbers typed by hand in an answer, each with the words around it."""
+        # The lint would follow some of these to the grader's files, and skip text for others.
         hiding = r"\\(?:input|include|title|author)\b|\\(?:begin|end)\{document\}"
         text = re.sub(hiding, r"\\relax", self.answer(exercise))
         return [found.excerpt for found in lint.find(text, only=lint.TYPED)]
 
     def holds(self, condition: str, results: Mapping[str, Any] | None = None) -> bool:
-        """Whether a claim's condition holds for this student, or for made-up values by key."""
+        """Return whether a claim's condition holds for this student.
+
+        If `results` is given, the condition is checked against these made-up values, by key.
+        """
         if results is None:
             return not claims.check(condition, self.expected)
         made_up = {"interval": None, "n": None}
@@ -256,9 +279,10 @@ class Run:
 
 
 def differ(expected: Any, found: Any, where: str = "") -> tuple[str, str] | None:
-    """How the two differ first, as texts; None if they agree, numbers to six digits.
+    """Return the first difference as two texts, or None if the two agree.
 
-    A dict that is found may have more keys, and for an array a list will do.
+    Numbers are compared to six digits.  A dict that is found may have more keys than expected, and
+    a list may stand for an array.
     """
     place = f"{where}: " if where else ""
     if isinstance(expected, np.ndarray) or isinstance(found, np.ndarray):
@@ -278,7 +302,7 @@ def differ(expected: Any, found: Any, where: str = "") -> tuple[str, str] | None
         some = f"{place}[{', '.join(map(str, at))}] = "
         return some + shown(ours[at]), some + shown(theirs[at])
     if isinstance(expected, SimpleNamespace) and isinstance(found, SimpleNamespace):
-        if vars(expected).keys() == {"other"}:  # of it only the first words are known
+        if vars(expected).keys() == {"other"}:  # only its first words are known
             return f"{place}what can be compared, not {shown(expected)}", place + shown(found)
         return differ(vars(expected), vars(found), where)
     if isinstance(expected, dict) and isinstance(found, dict):
@@ -312,7 +336,7 @@ def differ(expected: Any, found: Any, where: str = "") -> tuple[str, str] | None
 
 
 def shown(value: Any) -> str:
-    """The value as a report names it, in a line."""
+    """Return a value as a report shows it, on one line."""
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.6g}"
     if isinstance(value, SimpleNamespace):
@@ -324,7 +348,11 @@ def shown(value: Any) -> str:
 def assess(
     course: Course, run: Run | StudentError, *, only: frozenset[str] | None = None
 ) -> Iterator[Outcome]:
-    """What each check finds, or why it cannot; `only` are names of functions."""
+    """Yield the outcome of each check.
+
+    A check that cannot run does not pass, and its outcome says why.  `only` restricts the checks to
+    functions with these names.
+    """
     for exercise in course.exercises:
         for checked in course.checks[exercise.key]:
             if only is not None and checked.function.__name__ not in only:
@@ -337,11 +365,11 @@ def assess(
                 difference = differ(*checked.function(run))
                 passed, texts = difference is None, difference or texts
             except StudentError as error:
-                texts, hint = ("", str(error)), ""  # which is about an answer that is wrong
+                texts, hint = ("", str(error)), ""  # the hint is for a wrong answer
             except GradeError as error:
                 line = checked.function.__code__.co_firstlineno
                 raise GradeError(f"checks.py:{line}: {checked.name}: {error}") from error
-            except Exception as error:  # what was returned is not at all what was asked for
+            except Exception as error:  # what was returned is of an unexpected kind
                 texts = "", f"an answer of another kind ({type(error).__name__}: {error})"
             yield Outcome(
                 exercise=exercise.key,

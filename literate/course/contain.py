@@ -1,8 +1,8 @@
-"""A submission's commands, run where they can neither read the solutions nor change the grade.
+"""The containment of a submission: it can neither read the solutions nor change its grade.
 
-As root on Linux they run under a user of their own, in a file system of their own that shows the
-system's programs, this Python and their box, without network and without other processes to see.
-What of this cannot be had is left out, and `holes` says so.
+As root on Linux, its commands run as a user of their own, in a file system of their own that shows
+only the system's programs, this Python and their box.  They have no network and see no other
+processes.  Measures that the machine does not support are left out, and `holes` says which.
 """
 
 import itertools
@@ -25,15 +25,15 @@ from typing import IO
 
 Process = subprocess.Popen[bytes]
 
-# What is shown of the system, and where its programs are.
+# The folders of the system that are shown, and those of its programs.
 SYSTEM = tuple(
     "/bin /sbin /lib /lib32 /lib64 /libx32 /usr /etc /opt /nix /Library "
     "/var/lib/texmf /var/cache/fontconfig".split()
 )
 PATH = "/usr/local/bin:/usr/bin:/bin"
-# Users of no account, one a box: between those that Debian and systemd give to somebody.
+# Users without an account, one for each box: neither Debian nor systemd assigns these numbers.
 USERS = range(60578, 61184)
-# Where control groups are, and what limits their memory, in the first version and in the second.
+# The folders of control groups and the files that limit their memory, in versions 1 and 2.
 GROUPS = (
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
     ("/sys/fs/cgroup", "memory.max"),
@@ -46,11 +46,11 @@ HOLES = {
     "mount": "no mount namespace is to be had: it sees the whole file system",
 }
 PROCESSES = 256
-FILE, DISK, TMP = 100, 2000, 256  # MB that a file, all of them and those in memory can have
-ENTRIES, DEPTH = 5000, 40  # files and folders of a submission, and how deep they lie
+FILE, DISK, TMP = 100, 2000, 256  # MB of one file, of all files and of those in memory
+ENTRIES, DEPTH = 5000, 40  # most files and folders of a submission, and their depth
 TICK = 0.02  # s
 
-# What a script begins with that builds a file system in $root, and makes it its own.
+# The beginning of a script that builds a file system in $root and moves into it.
 SCRIPT = r"""
 set -e
 umask 022
@@ -97,21 +97,21 @@ enter() {
 
 
 class ContainError(Exception):
-    """Why a submission cannot be run, or not be taken."""
+    """A reason why a submission cannot be run or accepted."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a command may use."""
+    """The resources that a command can use."""
 
     seconds: float = 120  # of wall time
-    megabytes: int = 2048  # of address space a process, and of memory all of them
-    output: int = 1_000_000  # bytes that are kept of what it prints
+    megabytes: int = 2048  # of address space for each process, and of memory for all of them
+    output: int = 1_000_000  # bytes of its output that are kept
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of a command: its exit status, what it printed, what ended it if not it ("")."""
+    """The outcome of a command: its exit status, its output, and what stopped it (or "")."""
 
     code: int
     output: str
@@ -119,10 +119,10 @@ class Ran:
 
 
 class Box:
-    """A fresh folder in which the commands of one submission run, and cannot see `hide`.
+    """A fresh folder in which the commands of one submission run, unable to see `hide`.
 
-    The folder is the grader's; what `copy` puts into it is the submission's.  `holes` says, a
-    sentence each, what is not contained.
+    The folder belongs to the grader, and what `copy` puts into it belongs to the submission.
+    `holes` says, in one sentence each, what is not contained.
     """
 
     folder: Path
@@ -158,10 +158,12 @@ class Box:
     def copy(
         self, source: Path, name: str, *, skip: Iterable[str] = (), megabytes: int = 50
     ) -> Path:
-        """The box's new folder `name`, the submission's own, with the files of `source`.
+        """Copy the files of `source` to the box's new folder `name`, and return that folder.
 
-        Symbolic links are left out, and what is called as one of `skip`.  Raises ContainError for
-        what else is neither file nor folder, has another name elsewhere, or is too much.
+        The new folder belongs to the submission.  Symbolic links are left out, and so are files and
+        folders with a name in `skip`.  Raises ContainError for anything else that is neither a file
+        nor a folder, and for a file with another name elsewhere.  Also raises it for too many
+        files, for folders that are too deep, and for more than `megabytes` MB.
         """
         target = self.folder / name
         target.mkdir()
@@ -194,10 +196,10 @@ class Box:
         return target
 
     def read(self, path: Path | str, limit: int = 10_000_000) -> bytes:
-        """What a file of the box holds, in which the submission may have put anything.
+        """Return the contents of a file in the box, where the submission may have put anything.
 
-        Raises OSError where it is not there or behind a symbolic link, ValueError where it is no
-        file, or has more than `limit` bytes.
+        Raises OSError if the file does not exist or is behind a symbolic link.  Raises ValueError
+        if it is not a file, has more than `limit` bytes or is not in the box.
         """
         below = (self.folder / path).relative_to(self.folder)
         if ".." in below.parts:
@@ -220,7 +222,7 @@ class Box:
         limits: Limits = Limits(),
         env: Mapping[str, str] = {},
     ) -> Ran:
-        """What became of a command, after which nothing of what it has started runs."""
+        """Run a command, end all that it has started, and return its outcome."""
         process = self.start(
             command, cwd=cwd, limits=limits, env=env, stdin=subprocess.DEVNULL, errors=None
         )
@@ -238,10 +240,10 @@ class Box:
         stdin: int = subprocess.PIPE,
         errors: int | IO[bytes] | None = subprocess.DEVNULL,
     ) -> Process:
-        """A process with pipes for stdin and stdout, which `ask` talks to and `kill` ends.
+        """Start a process with pipes for stdin and stdout, for `ask` and `kill`, and return it.
 
-        Its stderr goes to the open file `errors`, of at most 100 MB, or with stdout if None.  It
-        does not outlive the thread that has started it.
+        Its stderr goes to the open file `errors`, which can take at most 100 MB, or to stdout if
+        that is None.  The process does not outlive the thread that has started it.
         """
         process = subprocess.Popen(
             self._command(command, cwd, limits),
@@ -256,9 +258,9 @@ class Box:
         return process
 
     def ask(self, process: Process, request: bytes, limits: Limits = Limits()) -> tuple[bytes, str]:
-        """The line that a process answers to the line `request`, or b"" and why there is none.
+        """Send the line `request` to a process and return the line that it answers, and "".
 
-        Then it has been killed.
+        If it does not answer, kill it and return b"" and the reason.
         """
         output, ended = self._listen(process, limits, request.rstrip(b"\n") + b"\n")
         line, end, _ = output.partition(b"\n")
@@ -268,9 +270,9 @@ class Box:
         return b"", ended or f"it ended with status {process.returncode}"
 
     def kill(self, process: Process) -> None:
-        """Nothing; ends a process with all that it has started, and has seen them end."""
+        """End a process with all that it has started, and wait until they have ended."""
         if process.poll() is None:
-            # Of these one is the first in its namespace: when it has ended, all others have.
+            # One of these is the first in its namespace: when it ends, all others end.
             with suppress(OSError, subprocess.TimeoutExpired):
                 children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
                 for child in children.split():
@@ -293,10 +295,10 @@ class Box:
         self._running = [each for each in self._running if each is not process]
 
     def close(self) -> None:
-        """Nothing; ends what still runs, and removes the folder."""
+        """End what is still running, and remove the folder."""
         for process in self._running:
             self.kill(process)
-        # Python would stop at folders that are very deep.
+        # Python fails to remove very deep folders.
         remove = 'rm -rf -- "$1" 2>/dev/null || { chmod -R u+rwx -- "$1"; rm -rf -- "$1"; }'
         subprocess.run(["sh", "-c", remove, "sh", str(self.folder)], check=False)
         if self._group:
@@ -328,8 +330,8 @@ class Box:
         }
 
     def _command(self, command: Sequence[str], cwd: Path, limits: Limits) -> list[str]:
-        """The command line that runs `command` contained."""
-        alone = self._root or self._mapped  # no other's processes count as its own
+        """Return the command line that runs `command` contained."""
+        alone = self._root or self._mapped  # the limit counts no other processes
         line = [*command]
         if shutil.which("prlimit"):
             most = [f"--as={limits.megabytes << 20}", f"--fsize={FILE << 20}", "--core=0"]
@@ -358,7 +360,7 @@ class Box:
         return line
 
     def _mounts(self) -> Iterator[str]:
-        """The lines of the script that name what it shows."""
+        """Yield the lines of the script that name what its file system shows."""
         system = {Path(place) for place in SYSTEM if os.path.lexists(place)}
         mine = [Path(place) for place in (sys.prefix, sys.base_prefix)]
         kept = {path.resolve() for path in mine}
@@ -368,7 +370,7 @@ class Box:
             covered = path in hidden - kept
             yield shlex.join(["cover", str(path)] if covered else ["show", str(path), "ro"])
         yield shlex.join(["show", str(self.folder), "rw"])
-        for path in mine:  # Python goes by these names, which may be links
+        for path in mine:  # Python uses these names, which may be links
             yield shlex.join(["name", str(path), str(path.resolve())])
         places = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         yield shlex.join(["enter", shutil.which("pivot_root", path=places) or "pivot_root"])
@@ -376,7 +378,10 @@ class Box:
     def _listen(
         self, process: Process, limits: Limits, request: bytes | None = None
     ) -> tuple[bytes, str]:
-        """What a process prints, to its end or the line that answers, and why to kill it."""
+        """Return what a process prints, and the reason to kill it ("" if there is none).
+
+        Stops at the end of the output, or after the line that answers `request`.
+        """
         out, into = process.stdout, process.stdin
         assert out
         output, rest = bytearray(), request or b""
@@ -389,7 +394,7 @@ class Box:
                 os.set_blocking(into.fileno(), False)
                 selector.register(into, selectors.EVENT_WRITE)
             while not ended:
-                gone = process.poll() is not None  # asked before its last words are read
+                gone = process.poll() is not None  # asked before its last output is read
                 for key, _ in (ready := selector.select(0 if gone else TICK)):
                     if key.fileobj is out:
                         output += (part := os.read(out.fileno(), 1 << 16))
@@ -414,7 +419,10 @@ class Box:
         return bytes(output[: limits.output]), ended
 
     def _choose(self) -> None:
-        """Nothing; takes the best way to contain a command that works here, and starts Python."""
+        """Choose the best way to contain a command that works here, and try Python in it.
+
+        Raises ContainError if Python does not run.
+        """
         ways = itertools.product(SPACES, (False, True)) if shutil.which("unshare") else ()
         for self._spaces, self._mapped in [*ways, ((), False)]:
             if (self._root or self._mapped) and self._probe("true").code == 0:
@@ -429,7 +437,7 @@ class Box:
         return self.run(command, cwd=self.folder, limits=Limits(seconds=20))
 
     def _found(self) -> Iterator[str]:
-        """What is not contained."""
+        """Yield a sentence for each thing that is not contained."""
         for space, hole in HOLES.items():
             if space not in self._spaces:
                 yield hole
@@ -451,7 +459,10 @@ class Box:
 
 
 def _apart(folder: Path, shown: set[Path]) -> Iterator[Path]:
-    """What is in a folder, and in its folders that lead to what is `shown`, but not the latter."""
+    """Yield what is in a folder, except the paths in `shown`.
+
+    Of a folder that leads to one of these, yield what is in it in the same way.
+    """
     for each in folder.iterdir():
         inside = [path for path in shown if path.is_relative_to(each.resolve())]
         if not inside:
@@ -461,7 +472,11 @@ def _apart(folder: Path, shown: set[Path]) -> Iterator[Path]:
 
 
 def _folder(root: bool) -> tuple[int, Path]:
-    """A user and a new folder, which has its name from the user, so that no other box has it."""
+    """Return a user and a new folder for a box.
+
+    As root, the folder is named after the user, so that no other box has that user.  Raises
+    ContainError if no user is free.
+    """
     place = Path(tempfile.gettempdir()).resolve()
     if not root:
         return os.geteuid(), Path(tempfile.mkdtemp(prefix="box-", dir=place))
@@ -478,7 +493,10 @@ def _folder(root: bool) -> tuple[int, Path]:
 
 
 def _group(name: str) -> tuple[Path | None, str]:
-    """A new control group and the file that limits its memory, or None."""
+    """Return a new control group and the name of the file that limits its memory.
+
+    Returns None and "" if there can be none.
+    """
     for place, limit in GROUPS:
         group = Path(place, name)
         with suppress(OSError):
@@ -507,7 +525,11 @@ def _is_link(name: str, folder: int) -> bool:
 
 
 def _read(name: str, folder: int, limit: int, *, alone: bool = False) -> bytes:
-    """What the file `name` of an open folder holds, if it is a file of at most `limit` bytes."""
+    """Return the contents of the file `name` in an open folder.
+
+    Raises OSError for a symbolic link.  Raises ValueError for what is not a file, for more than
+    `limit` bytes and, if `alone`, for a file that has another name elsewhere.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with open(name, "rb", opener=lambda each, _: os.open(each, flags, dir_fd=folder)) as opened:
         status = os.fstat(opened.fileno())

@@ -1,9 +1,9 @@
-"""All that a course needs, from one source: `make course` writes dist/course/.
+"""All that a course needs, made from one source: `make course` writes dist/course/.
 
-student/ is what students start from, cocalc/ the same to hand out there, student.pdf and
-solution.pdf their papers, gradescope.zip and classroom50/ what those services want.  All is written
-only if no piece of a solution can be found in what students get, the solution has all points, and
-what students start from builds and has none.
+student/ is what students start from, and cocalc/ is the same for handing out in CoCalc.
+student.pdf and solution.pdf are the two papers.  gradescope.zip and classroom50/ are for the
+services of these names.  Nothing is written unless no piece of a solution can be found in what
+students get, the solution has all points, and what students start from builds and has none.
 """
 
 import re
@@ -23,18 +23,18 @@ from literate.course.grades import Grade
 from literate.course.marks import MarkError, Stripped
 from literate.trees import TreeError
 
-# What of the students' tree only terminals have use for.
+# Files of the students' tree that are useful only in a terminal.
 NOT_IN_COCALC = shutil.ignore_patterns(".git", ".gitignore", ".devcontainer", "apt.txt")
 
 
 class CourseError(Exception):
-    """Why a source makes no course."""
+    """A reason why a source does not make a course."""
 
 
 def write(root: Path, target: Path) -> str:
-    """What was made in `target`, for the terminal.
+    """Write a course to `target` and return a summary for the terminal.
 
-    Raises CourseError, MarkError or GradeError where the source does not do.
+    Raises CourseError, MarkError or GradeError if the source does not make a course.
     """
     target.mkdir(parents=True)
     student = target / "student"
@@ -43,7 +43,7 @@ def write(root: Path, target: Path) -> str:
         login = grade.own_login(root)
         paper = grader.folder / "student-paper"
         trees.lay(student, paper, trees.files(student))
-        # Those checks that students have must do without the solution.
+        # The checks that students have must work without the solution.
         if failures := grade.check_yourself(paper).notes:
             raise CourseError(f"what students start from: {failures[0]}")
         shutil.copy(paper / "paper.pdf", target / "student.pdf")
@@ -57,22 +57,22 @@ def write(root: Path, target: Path) -> str:
             prove("the solution", grader.grade(root, login, target / "solution.pdf"), whole=True),
             prove("what students start from", grader.grade(student, login), whole=False),
         ]
-    # Which students do not get.
+    # Students do not get this.
     autograders.gradescope(root, target / "gradescope.zip")
     return "\n".join(told)
 
 
 def assignment(root: Path) -> str:
-    """What Classroom 50 shall call the course: its paper's title, as part of an address."""
+    """Return the course's name in Classroom 50: its paper's title, as part of a URL."""
     title = re.search(rf"\\title({lint.GROUP})", marks.read(root / marks.PAPER))
     words = re.findall(r"[a-z0-9]+", title[1].lower() if title else "")
     return "-".join(words)[:39].strip("-") or "course"
 
 
 def leaks(stripped: Mapping[str, Stripped], target: Path) -> list[str]:
-    """A line for each piece of a solution in what is in `target`, git objects and PDFs included.
+    """Return a line for each piece of a solution in `target`, git objects and PDFs included.
 
-    It says where the piece stands first, outside git.
+    The line says where the piece appears first, outside git if it does.
     """
     secret, found = marks.pieces(stripped), {}
     for path in sorted(target.rglob("*"), key=lambda path: (path.name == ".git", path)):
@@ -91,12 +91,15 @@ def leaks(stripped: Mapping[str, Stripped], target: Path) -> list[str]:
 
 
 def printed(folder: Path, *command: str) -> bytes:
-    """What a command prints."""
+    """Return the output of a command."""
     return subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout
 
 
 def prove(name: str, found: Grade, *, whole: bool) -> str:
-    """A line on a grade; raises CourseError if it is not all, or not nothing."""
+    """Return a line about a grade.
+
+    Raises CourseError unless all checks have passed, if `whole`, or otherwise none.
+    """
     wrong = [outcome for outcome in found.outcomes if outcome.passed != whole]
     if wrong:
         lines = [f"  {o.exercise}: {o.name}: {o.found}" for o in wrong]
@@ -105,7 +108,7 @@ def prove(name: str, found: Grade, *, whole: bool) -> str:
 
 
 def main() -> int:
-    """The exit status: 1 if there is something to mend first."""
+    """Write dist/course/ and return the exit status: 1 if something has to be fixed first."""
     final = ROOT / "dist" / "course"
     with tempfile.TemporaryDirectory() as temporary:
         new = Path(temporary, "course")

@@ -1,12 +1,13 @@
-"""Grades what students have handed in: `python literate/course/grade.py SUBMISSION`.
+"""The grader of what students hand in: `python literate/course/grade.py SUBMISSION`.
 
-Run in the course's source.  A submission's paper is built, and its functions are called, in a box
-(contain.py); what they return is compared, here, with what the course's own solution gives for that
-student's login.  Of a submission only the files that have gaps are taken, references.bib, and
-modules and tables that it adds; exercises, points, checks (checks.py), latexmkrc and the rest of
-pycode are the course's.  A folder of submissions is graded in one call, with a table of all,
-grades.csv.  Without a submission, in the folder that a student has, the checks that students have
-are tried on it.
+It runs in the course's source.  It builds a submission's paper, and calls its functions, in a box
+(contain.py).  Outside the box it compares what they return with what the course's own solution
+returns for that student's login.  Of a submission it takes only the files that have gaps,
+references.bib, and modules and tables that the student has added.  Exercises, points, checks
+(checks.py), latexmkrc and the rest of pycode are the course's.
+
+A folder of submissions is graded in one call, with a table of all, grades.csv.  Without a
+submission, in a student's folder, the checks that students have are run on that folder's paper.
 """
 
 import argparse
@@ -48,9 +49,9 @@ from literate.course.grades import Grade
 from literate.course.marks import MarkError
 
 LOGIN = re.compile(r'^login = "([^"\n]*)"', re.M)
-# What a submission may have that it was not given.
+# The files that a submission may add.
 ADDED = re.compile(r"pycode/\w+\.py|data/[^/]+\.csv")
-SECONDS = 120  # for the build; a call has a quarter
+SECONDS = 120  # for the build; a call gets a quarter of it
 MEGABYTES = 2000  # that the checks of a submission may take
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 SKIPPED = (".git", ".venv", "venv", "node_modules", ".cache", "dist")
@@ -58,13 +59,13 @@ PART = "only the checks that students have, a point each: whoever grades has mor
 
 
 class HolesError(ContainError):
-    """What cannot be contained here, so that no submission is run."""
+    """A lack of containment on this machine, because of which no submission is run."""
 
 
 class Grader:
-    """Grades one submission after the other against a course's solution, which stays private.
+    """A grader that compares submissions, one after the other, with a course's private solution.
 
-    Where a submission cannot be contained none is run, unless its code is trusted (`allow_holes`).
+    If submissions cannot be contained, none is run, unless their code is trusted (`allow_holes`).
     """
 
     def __init__(self, root: Path, *, seconds: int = SECONDS, allow_holes: bool = False):
@@ -98,10 +99,10 @@ class Grader:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def grade(self, submission: Path, login: str, pdf: Path | None = None) -> Grade:
-        """What a submission is worth; its paper is copied to `pdf` if it builds.
+        """Grade a submission, and copy its paper to `pdf` if it builds.
 
-        Raises GradeError or ContainError where the course itself, or this machine, is at fault;
-        HolesError before anything of the submission is run.
+        Raises GradeError or ContainError if the course itself, or this machine, is at fault.
+        Raises HolesError, before running any code of the submission, if it cannot be contained.
         """
         if not login.strip(". ") or not login.isprintable() or set(login) & set('/\\"'):
             raise GradeError(f"{login!r} cannot be a login: name the submission by one")
@@ -156,7 +157,10 @@ class Grader:
         return Grade(login, outcomes, tuple(notes), round(time.monotonic() - began, 1))
 
     def _take(self, box: Box, submission: Path) -> tuple[Path, list[str]]:
-        """The course's files with the submission's in place of those that have gaps; and notes."""
+        """Return a folder with the course's files, with the submission's in the gaps, and notes.
+
+        Raises StudentError if there is no paper or the submission cannot be accepted.
+        """
         with tempfile.TemporaryDirectory() as unpacked:
             source = submission
             if submission.suffix.lower() == ".zip":
@@ -199,13 +203,13 @@ class Grader:
         return tree, notes
 
     def _expected(self, login: str) -> Mapping[str, Any]:
-        """What the solution's paper finds with a student's login: its results.json."""
+        """Return the results.json of the solution's paper for a student's login."""
         if login in self._known:
             return self._known[login]
         own_login(self.course.root)
         line = f"login = {json.dumps(login, ensure_ascii=False)}"
         text = LOGIN.sub(lambda _: line, marks.read(self.course.root / marks.PAPER))
-        # What the solution claims of its own data may be false for those of others.
+        # The solution's claims about its own data may be false for other students' data.
         text = re.sub(rf"\\claim\s*{lint.GROUP}\s*({lint.GROUP})", lambda m: m[1], text)
         (self.solution / marks.PAPER).write_text(text, encoding="utf-8")
         (self.solution / "results.json").unlink(missing_ok=True)
@@ -224,7 +228,7 @@ class Grader:
 
 
 class Own:
-    """The functions of a paper that is trusted, in a process that is not contained."""
+    """The functions of a trusted paper, called in a process that is not contained."""
 
     def __init__(self, folder: Path):
         self.process = subprocess.Popen(
@@ -238,7 +242,7 @@ class Own:
         )
 
     def ask(self, request: str) -> str:
-        """The line that answers a request, or nothing."""
+        """Return the line that answers a request, or "" if the process has ended."""
         assert self.process.stdin
         assert self.process.stdout
         with suppress(BrokenPipeError):  # it has ended, and answers nothing
@@ -247,24 +251,27 @@ class Own:
         return self.process.stdout.readline()
 
     def end(self) -> None:
-        """Nothing; no more will be asked."""
+        """End the process: no more will be asked."""
         with self.process:
             self.process.kill()
 
 
 class Boxed:
-    """The functions of a submission in its box, in a process that starts anew if it has ended."""
+    """The functions of a submission in its box, in a process that is restarted if it has ended."""
 
     def __init__(self, box: Box, seconds: int):
         self.box, self.limits = box, Limits(seconds=seconds, output=20_000_000)
         self.process: subprocess.Popen[bytes] | None = None
-        self.patience = 3  # calls that do not end
+        self.patience = 3  # calls that may fail to end
 
     def __enter__(self) -> Functions:
         return Functions(self.ask)
 
     def ask(self, request: str) -> str:
-        """The line that answers a request; raises StudentError if there is none."""
+        """Return the line that answers a request.
+
+        Raises StudentError if there is none.
+        """
         if not self.patience:
             raise StudentError("not called any more: several calls did not end")
         if self.process is None or self.process.poll() is not None:
@@ -285,9 +292,10 @@ class Boxed:
 
 @contextmanager
 def spare(megabytes: int) -> Iterator[None]:
-    """Nothing; meanwhile this process takes no more memory than so much, and raises MemoryError.
+    """Yield while this process can take no more than `megabytes` MB of additional memory.
 
-    A column and a row that are compared with each other are a table, however short both are.
+    Beyond that, MemoryError is raised.  A check needs the limit even for short arrays: comparing a
+    column with a row makes a whole table.
     """
     limits = resource.getrlimit(resource.RLIMIT_AS)
     with suppress(OSError, ValueError):  # on macOS there is no such limit
@@ -301,7 +309,10 @@ def spare(megabytes: int) -> Iterator[None]:
 
 
 def own_login(root: Path) -> str:
-    """The login in a paper; raises GradeError if there is not just one."""
+    """Return the login in a paper.
+
+    Raises GradeError unless there is exactly one.
+    """
     found = LOGIN.findall(marks.read(root / marks.PAPER))
     if len(found) != 1:
         raise GradeError(
@@ -311,9 +322,9 @@ def own_login(root: Path) -> str:
 
 
 def build(folder: Path) -> None:
-    """Nothing; builds a paper of the course's own.
+    """Build one of the course's own papers.
 
-    Raises GradeError with what went wrong.
+    Raises GradeError, which says what went wrong.
     """
     done = subprocess.run(
         ["latexmk", "-norc", "-r", "latexmkrc"],
@@ -330,12 +341,12 @@ def build(folder: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment in which the course's own papers are built, with this Python."""
+    """Return the environment for building the course's own papers with this Python."""
     return {**os.environ, "PATH": f"{sys.prefix}/bin:{os.environ.get('PATH', os.defpath)}"}
 
 
 def _reason(output: str) -> str:
-    """What of a failed build's output tells why."""
+    """Return the line of a failed build's output that says why it failed."""
     lines = [line.strip() for line in output.splitlines()]
     told = [line for line in lines if re.match(r"paper\.tex:\d+: \S", line)]
     told += [line for line in lines if re.match(r"! \S|\S+Error\b", line)]
@@ -343,23 +354,26 @@ def _reason(output: str) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
-    """The folder with the files of a zip archive; raises StudentError if it is none."""
+    """Unpack a zip archive into a folder and return the folder.
+
+    Raises StudentError if it is not a zip archive, is too large or is packed in an unusual way.
+    """
     try:
         with zipfile.ZipFile(archive) as file:
             entries = [e for e in file.infolist() if not set(SKIPPED) & {*Path(e.filename).parts}]
             if len(entries) > ENTRIES or sum(entry.file_size for entry in entries) > 50_000_000:
                 raise ValueError(f"more than 50 MB, or {ENTRIES} files")
-            # Others take as much memory as they like.
+            # Other methods can take any amount of memory.
             if any(entry.compress_type not in PACKED for entry in entries):
                 raise ValueError("packed in an unusual way")
             file.extractall(folder, entries)
-    except Exception as error:  # zipfile, zlib and codecs have many for what is no archive
+    except Exception as error:  # zipfile, zlib and codecs raise many kinds
         raise StudentError(f"{archive.name}: {error}") from error
     return folder
 
 
 def check_yourself(root: Path = ROOT) -> Grade:
-    """What the checks that students have say of the paper in `root`, which is built there."""
+    """Build the paper in `root` and grade it by the checks that students have."""
     began, known = time.monotonic(), read_course(root)
     failure = ""
     try:
@@ -385,9 +399,9 @@ def check_yourself(root: Path = ROOT) -> Grade:
 
 
 def submissions(paths: Iterable[Path]) -> dict[str, Path]:
-    """The submissions that were named, or lie in folders that were, each by its name.
+    """Return the submissions that are in `paths`, or in folders that are, each by its name.
 
-    Raises GradeError where there is none, or two have one name.
+    Raises GradeError if there is none, or if two have the same name.
     """
     found: dict[str, Path] = {}
     for path in paths:
@@ -423,7 +437,10 @@ def _write(grade: Grade, arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """The exit status: 0 if all was graded, whatever it is worth."""
+    """Grade the submissions on the command line and return the exit status.
+
+    It is 0 if all were graded, whatever their scores.
+    """
     parser = argparse.ArgumentParser(prog="grade.py", description="Grades what was handed in.")
     add = parser.add_argument
     add("submissions", nargs="*", type=Path, help="a folder or zip archive, or a folder of them")
@@ -453,7 +470,10 @@ def main() -> int:
 
 
 def grade_all(found: Mapping[str, Path], arguments: argparse.Namespace) -> int:
-    """The exit status; grades each, and of several makes a table."""
+    """Grade each submission and return the exit status.
+
+    If there are several, write a table of all.
+    """
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
     rows, status = [], 0

@@ -1,7 +1,7 @@
-"""The record of what a submission is worth, and the forms in which people and systems want it.
+"""The record of a submission's grade, and the forms in which people and services read it.
 
-Texts of a submission may be anything: here they lose what no reader should get, control characters
-and half characters, and all but the beginning and the end of what is long.
+A submission's text can be anything.  Here it loses what no reader should get, control characters
+and lone surrogates, and long text loses all but its beginning and end.
 """
 
 import datetime
@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SHOWN = 2000  # characters of a text; Gradescope cuts at 100,000
-NAME = 100  # bytes of a test's name, as Classroom 50 has it for the tests it runs itself
-# What Classroom 50's runner sets, by the field that it stands in; it writes some of them again.
+NAME = 100  # bytes of a test's name, the limit for Classroom 50's own tests
+# The variables that Classroom 50's runner sets, by field; it overwrites some of these fields.
 IDENTITY = {
     "classroom": "CLASSROOM",
     "assignment": "ASSIGNMENT",
@@ -30,7 +30,7 @@ IDENTITY = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check of an exercise has found."""
+    """The outcome of one check of an exercise."""
 
     exercise: str  # its key
     title: str  # its title
@@ -44,13 +44,13 @@ class Outcome:
 
     @property
     def score(self) -> int:
-        """The points that it gives."""
+        """Return the points that the check has earned."""
         return self.points if self.passed else 0
 
 
 @dataclass(frozen=True)
 class Grade:
-    """What a submission is worth."""
+    """The grade of a submission."""
 
     login: str
     outcomes: tuple[Outcome, ...]
@@ -59,22 +59,22 @@ class Grade:
 
     @property
     def score(self) -> int:
-        """The points of the checks that passed."""
+        """Return the points of the checks that passed."""
         return sum(outcome.score for outcome in self.outcomes)
 
     @property
     def max_score(self) -> int:
-        """The points of all checks."""
+        """Return the points of all checks."""
         return sum(outcome.points for outcome in self.outcomes)
 
     @property
     def percent(self) -> int:
-        """The share of the points, rounded down: only all of them are 100."""
+        """Return the percentage of the points, rounded down so that only all of them are 100."""
         return 100 * self.score // self.max_score if self.max_score else 0
 
     @property
     def exercises(self) -> dict[str, list[Outcome]]:
-        """The outcomes of each exercise, by its key."""
+        """Return the outcomes of each exercise, by the exercise's key."""
         groups: dict[str, list[Outcome]] = {}
         for outcome in self.outcomes:
             groups.setdefault(outcome.exercise, []).append(outcome)
@@ -82,12 +82,15 @@ class Grade:
 
 
 def dumps(grade: Grade) -> str:
-    """The JSON of a grade, which `loads` reads."""
+    """Return the JSON of a grade, for `loads`."""
     return json.dumps(asdict(grade), indent=1) + "\n"
 
 
 def loads(text: str) -> Grade:
-    """The grade that `dumps` has written; raises ValueError if it is none."""
+    """Return the grade that `dumps` has written.
+
+    Raises ValueError if the text is not a grade.
+    """
     try:
         known: Mapping[str, Any] = json.loads(text)
         outcomes = tuple(Outcome(**outcome) for outcome in known["outcomes"])
@@ -97,9 +100,9 @@ def loads(text: str) -> Grade:
 
 
 def report(grade: Grade, *, public: bool = False) -> str:
-    """What the checks found, exercise by exercise: Markdown that reads well as it is.
+    """Return what the checks found, by exercise, as Markdown that also reads well as plain text.
 
-    A `public` one may be shown to the student at any time: of hidden checks it says only whether
+    A `public` report may be shown to the student at any time: of hidden checks it says only whether
     they passed.
     """
     total = f"{grade.score} of {_points(grade.max_score)}, {grade.percent} %"
@@ -124,14 +127,14 @@ def _points(number: int) -> str:
 
 
 def _said(outcome: Outcome) -> Iterator[str]:
-    """What is to say of a check that has not passed, as items of a list within one."""
+    """Yield what to say about a check that has not passed, as items of a nested list."""
     if outcome.passed:
         return
     for label, text in (("expected", outcome.expected), ("found", outcome.found)):
         lines = _clean(text).strip("\n").split("\n")
         if lines == [""]:
             continue
-        # Backticks keep Markdown from reading it; more of them than it has itself.
+        # Backticks keep it from being read as Markdown; there must be more than it has itself.
         longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
         ticks = "`" * (longest + 1)
         if len(lines) == 1:
@@ -146,9 +149,10 @@ def _said(outcome: Outcome) -> Iterator[str]:
 
 
 def gradescope(grade: Grade) -> dict[str, Any]:
-    """The results.json that Gradescope reads.
+    """Return the results.json that Gradescope reads.
 
-    Students see a hidden check once the grades are published, and their total not before that.
+    Students see a hidden check once the grades are published, and do not see their total before
+    that.
     """
     tests = [
         {
@@ -164,7 +168,7 @@ def gradescope(grade: Grade) -> dict[str, Any]:
         for part, outcome in enumerate(outcomes, 1)
     ]
     return {
-        "score": grade.score,  # else the sum of those that are shown
+        "score": grade.score,  # otherwise Gradescope adds up the tests that are shown
         "execution_time": round(grade.seconds, 1),
         "output": "\n".join(map(_line, grade.notes)),
         # What a submission prints must not be read as HTML.
@@ -178,10 +182,11 @@ def gradescope(grade: Grade) -> dict[str, Any]:
 
 
 def classroom50(grade: Grade, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The result.json that Classroom 50's runner reads, with what it has set in `environ`.
+    """Return the result.json that Classroom 50's runner reads, with the runner's own `environ`.
 
-    Students read it, so it says nothing of hidden checks but whether they passed.  Raises
-    ValueError if the runner has not set something, or there is no check: it takes that for a pass.
+    Students read it, so of hidden checks it says only whether they passed.  Raises ValueError if
+    the runner has not set one of its variables, or if there is no check, which Classroom 50 would
+    take for a pass.
     """
     known = {field: environ.get(name, "") for field, name in IDENTITY.items()}
     known["assignment_type"] = known["assignment_type"] or "individual"
@@ -216,7 +221,11 @@ def classroom50(grade: Grade, environ: Mapping[str, str] = os.environ) -> dict[s
 
 
 def row(grade: Grade) -> dict[str, str | int]:
-    """The row of a class's table: login, points, percent, points of each exercise, notes."""
+    """Return a grade's row of a class's table.
+
+    It has the login, the points and their maximum, the percentage, the points of each exercise, and
+    the notes.
+    """
     parts = grade.exercises.items()
     return {
         "login": _cell(grade.login),
@@ -229,7 +238,7 @@ def row(grade: Grade) -> dict[str, str | int]:
 
 
 def _output(outcome: Outcome) -> str:
-    """What is to say of a check that has not passed, as plain text."""
+    """Return what to say about a check that has not passed, as plain text."""
     if outcome.passed:
         return ""
     said = {"expected": outcome.expected, "found": outcome.found, "hint": outcome.hint}
@@ -237,7 +246,7 @@ def _output(outcome: Outcome) -> str:
 
 
 def _clean(text: str) -> str:
-    """`text` without what does not print, and with little of it if it is long."""
+    """Return text without unprintable characters, and without its middle if it is long."""
     if (over := len(text) - SHOWN) > 0:
         half = SHOWN // 2  # an error's last line says most
         text = f"{text[:half]}\n[{over} characters are left out]\n{text[-half:]}"
@@ -257,14 +266,14 @@ def _line(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """One line of which a spreadsheet does not think that it is a formula."""
+    """Return a text as one line that a spreadsheet does not read as a formula."""
     line = _line(text)
-    first = unicodedata.normalize("NFKC", line[:1])  # there are wide signs, too
+    first = unicodedata.normalize("NFKC", line[:1])  # the signs also have wide forms
     return f"'{line}" if first.startswith(("=", "+", "-", "@")) else line
 
 
 def _unique(names: Iterator[str]) -> Iterator[str]:
-    """The names, each in a line of NAME bytes and unlike those before it."""
+    """Yield the names, each as one line of at most NAME bytes, and no line twice."""
     taken: set[str] = set()
     for name in map(_line, names):
         number, short = 1, _short(name)

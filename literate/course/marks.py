@@ -1,9 +1,9 @@
-r"""What is marked in a course's source: its exercises, and what students do not get.
+r"""The marks in a course's source: they set its exercises, and what students do not get.
 
-Exercises stand in paper.tex, each as \begin{exercise}{title}{points}{key} and after it its
-\begin{solution}.  In Python code, also that of blocks, a solution stands between the lines
-`### BEGIN SOLUTION` and `### END SOLUTION`, and tests that students do not get between
-`### BEGIN HIDDEN TESTS` and `### END HIDDEN TESTS`.
+An exercise stands in paper.tex as \begin{exercise}{title}{points}{key}, followed by its
+\begin{solution}.  In Python code, including that of blocks, a solution stands between the lines
+`### BEGIN SOLUTION` and `### END SOLUTION`, and tests that students do not get stand between `###
+BEGIN HIDDEN TESTS` and `### END HIDDEN TESTS`.
 """
 
 import re
@@ -21,31 +21,31 @@ ENVIRONMENT = re.compile(r"\\(begin|end)\s*\{\s*(exercise|solution)\s*\}")
 ARGUMENTS = re.compile(rf"\s*({GROUP})\s*({GROUP})\s*({GROUP})\s*(?:%.*)?")
 BLOCK = re.compile(r"\s*\\(begin|end)\{(py\w+)\}")
 MARK = re.compile(r"\s*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\s*")
-# What was meant for a mark, if it is none.
+# Lines that were meant as marks, but are not.
 NEARLY = re.compile(
     r"#\s*(?:begin|end|start|stop)\s+(?:the\s+)?(?:solution|hidden)|^\s*###\s*(?:begin|end)\b", re.I
 )
 MISPLACED = re.compile(rb"\s*(?:### BEGIN (?:SOLUTION|HIDDEN)|\\begin\s*\{(?:exercise|solution)\})")
 TODO, COMMENT, RAISE = r"\todo", "# To do", 'raise NotImplementedError("to do")'
 SAMPLE = "literate/course/sample/"
-README = "course/README.md"  # that of students
-# What students do not get: it is the instructor's, or of the template's own development.
+README = "course/README.md"  # the students' README
+# What students do not get: the instructor's files, and those for developing the template.
 KEPT = (SAMPLE, "course/", "docs/", "tests/", "literate/tests/", ".ci/", ".github/")
 KEPT += ("literate/CHANGELOG.md", "CITATION.cff", "literate/new.py", "literate/skeleton/")
 KEPT += ("literate/testing.py", "literate/upgrade.py")
 KEPT += ("literate/course/course.py", "literate/course/autograders.py")
 KEPT += ("literate/course/gradescope/", "literate/course/classroom50/", "results/README.md")
 KEPT += ("results/build.", "results/limit.", "results/simulation.")
-FEWEST = 20  # characters of a piece of a solution that is looked for
+FEWEST = 20  # characters of a piece of a solution that is searched for
 
 
 class MarkError(Exception):
-    """Marks that cannot be obeyed; the message says where they stand, and what to do."""
+    """An error in the marks; the message says where it is, and what to do."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """What students are asked for, as paper.tex says it."""
+    """An exercise, as paper.tex states it."""
 
     key: str
     title: str
@@ -55,17 +55,18 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Stripped:
-    """A file as students get it, and the lines that were taken out of it."""
+    """A file as students get it, and the lines that were removed from it."""
 
     text: str
     taken: tuple[str, ...]
 
 
 def exercises(text: str, file: str = PAPER) -> list[Exercise]:
-    r"""The exercises of a paper, in their order.
+    """Return the exercises of a paper, in order.
 
-    Raises MarkError for an exercise or a solution that is unbalanced, nested, or no exercise's,
-    shares its line with anything else, or has no title, points and key of its own.
+    Raises MarkError for an exercise or a solution that is unbalanced or nested, or that shares its
+    line with anything else.  Also raises it for a solution before the first exercise, and for an
+    exercise without a title, points and a key of its own.
     """
     found: list[Exercise] = []
     opened = ""
@@ -108,11 +109,11 @@ def _exercise(here: str, line: int, arguments: re.Match[str], known: list[Exerci
 
 
 def strip(text: str, file: str) -> Stripped:
-    """A file of the course's source as students get it.
+    """Return a file of the course's source as students get it.
 
-    In paper.tex a solution becomes a visible *To do*; in Python code one becomes an error, in a
-    block a *To do*, and hidden tests go.  Raises MarkError for marks that are unknown, nested or
-    unbalanced.
+    In paper.tex a solution becomes a visible *To do*.  In Python code it becomes an error, or in a
+    block a *To do*, and hidden tests are removed.  Raises MarkError for marks that are unknown,
+    nested or unbalanced.
     """
     if file.endswith(".tex"):
         exercises(text, file)
@@ -156,7 +157,7 @@ def strip(text: str, file: str) -> Stripped:
 
 
 def _gap(indent: str, block: str, name: str) -> list[str]:
-    """The lines that stand where a solution stood: code that runs, or says what is to do."""
+    """Return the lines that replace a solution: code that runs, or says what is to do."""
     if name == HIDDEN:
         return []
     if block:
@@ -165,10 +166,11 @@ def _gap(indent: str, block: str, name: str) -> list[str]:
 
 
 def pieces(stripped: Mapping[str, Stripped]) -> list[str]:
-    """What would give solutions away: their lines, and of prose the words between commands.
+    """Return the pieces of text that would give solutions away.
 
-    White space is folded; what is short, or stands outside comments in what students get of the
-    same files, does not count.
+    These are their lines and, in prose, the words between commands, with white space folded.  A
+    piece does not count if it is short, or if it stands outside comments in the students' version
+    of the same files.
     """
     comments = {file: "%" if file.endswith(".tex") else "#" for file in stripped}
     known = _folded(
@@ -183,7 +185,10 @@ def pieces(stripped: Mapping[str, Stripped]) -> list[str]:
 
 
 def leaks(secret: Iterable[str], text: str) -> dict[str, int]:
-    """Those pieces of solutions that stand in a text, with the line, 0 if they are over several."""
+    """Return the pieces of solutions that a text contains, each with the line of the text.
+
+    The line is 0 if a piece spans several lines.
+    """
     folded, lines = _folded(text), [_folded(line) for line in text.split("\n")]
     return {
         piece: next((n for n, line in enumerate(lines, 1) if piece in line), 0)
@@ -197,7 +202,10 @@ def _folded(text: str) -> str:
 
 
 def read(path: Path) -> str:
-    """The text of a file; raises MarkError if it is none."""
+    """Return the text of a file.
+
+    Raises MarkError if the file is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -205,10 +213,10 @@ def read(path: Path) -> str:
 
 
 def source(root: Path, folder: Path) -> Path:
-    """The folder with the course's source: `root`, or the sample, which is laid into `folder`.
+    """Return the folder with the course's source: `root`, or `folder` with the sample course.
 
-    The sample course is the template in `root` with the files of SAMPLE in place of its own; it is
-    taken if the template's paper.tex has no exercise.
+    The sample course is used if the template's paper.tex has no exercise.  It is the template in
+    `root` with the files of SAMPLE in place of its own, and is written to `folder`.
     """
     own = exercises(read(root / PAPER))
     if own or not (root / SAMPLE / PAPER).exists():
@@ -221,7 +229,7 @@ def source(root: Path, folder: Path) -> Path:
 
 
 def gaps(root: Path) -> set[str]:
-    """The names of the files in which something is left to do, in what students have."""
+    """Return the names of the files of the students' version in which something is left to do."""
     found = set()
     for name in trees.files(root):
         if (name == PAPER or name.endswith(".py")) and not name.startswith("literate/"):
@@ -232,14 +240,17 @@ def gaps(root: Path) -> set[str]:
 
 
 def student_tree(root: Path, target: Path) -> dict[str, Stripped]:
-    """The files that have gaps, by their names; writes all that students get to `target`."""
+    """Write all that students get to `target`, and return the files that have gaps, by name.
+
+    Raises MarkError for marks that are not valid, or in files where they have no effect.
+    """
     left_out = (*KEPT, "README.md", "results.json")
     names = [name for name in trees.files(root) if not name.startswith(left_out)]
     trees.lay(root, target, names)
     stripped = {}
     for name in names:
         if name.startswith("literate/"):
-            continue  # which speak of marks
+            continue  # these files mention marks
         if name == PAPER or name.endswith(".py"):
             text = read(root / name)
             found = strip(text, name)

@@ -1,8 +1,8 @@
-"""Calls functions of the paper in the current folder for somebody who does not trust them.
+"""The process in which a grader calls functions of a paper whose code it does not trust.
 
-`python student.py` reads a line of JSON for each call and answers with one: what the function
-returned, or how it failed.  The grader uses `encode` and `decode` as well, but no other code of the
-folder's ever runs in its process.
+`python student.py` runs in the paper's folder.  It reads one line of JSON for each call and answers
+with one line: what the function returned, or how it failed.  The grader also uses `encode` and
+`decode`, but code from that folder never runs in the grader's own process.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
-DEEPEST = 8  # of values in values
+DEEPEST = 8  # nesting of values
 
 
 def encode(value: Any, depth: int = 0) -> Any:
-    """The value as JSON can have it; what is no number, text, array, list, dict or record is named.
+    """Return a value in a form that JSON can hold.
 
-    An estimate keeps its interval, a record (a dataclass) its fields.
+    Numbers, text, arrays, lists and dicts are kept, an estimate with its interval, and a record (a
+    dataclass) with its fields.  Of any other value only the type and the beginning of its text are
+    kept.
     """
     if depth > DEEPEST:
         return {"other": "too deep"}
@@ -53,9 +55,10 @@ def encode(value: Any, depth: int = 0) -> Any:
 
 
 def decode(data: Any, *, trusted: bool = False) -> Any:
-    """The value that was encoded; only if it is trusted a record is one of its class again.
+    """Return the value that was encoded.
 
-    Raises ValueError, KeyError or TypeError for what no `encode` has made.
+    Records and estimates are of their classes again only if the data are `trusted`.  Raises
+    ValueError, KeyError or TypeError for data that `encode` has not made.
     """
     if not isinstance(data, dict):
         return data
@@ -88,9 +91,10 @@ _KINDS = {"b": bool, "i": np.int64, "u": np.int64, "f": float, "U": str}
 
 
 def drawn(ax: Any) -> dict[str, Any]:
-    """What is drawn on an axes: its labels, limits and ticks, and its bars, lines and points.
+    """Return what is drawn on an axes: labels, limits and ticks, and bars, lines and points.
 
-    `bars` are x, y, width and height of each, `lines` and `points` arrays of coordinates.
+    `bars` has the x, y, width and height of each bar; `lines` and `points` have arrays of
+    coordinates.
     """
     from matplotlib.collections import PathCollection
     from matplotlib.patches import Rectangle
@@ -122,7 +126,10 @@ def drawn(ax: Any) -> dict[str, Any]:
 
 
 def answer(request: dict[str, Any]) -> Any:
-    """What the function `call` of pycode returns, or has drawn, on an axes that comes first."""
+    """Return what the function `call` of pycode returns, or what it draws.
+
+    A function that draws gets an axes as its first argument.
+    """
     module, _, name = request["call"].rpartition(".")
     arguments = [decode(value, trusted=True) for value in request["args"]]
     named = {key: decode(value, trusted=True) for key, value in request["kwargs"].items()}
@@ -143,7 +150,7 @@ def answer(request: dict[str, Any]) -> Any:
 
 
 def failure(error: BaseException) -> str:
-    """What went wrong, and where in the paper's own code."""
+    """Return what went wrong, and where in the paper's own code."""
     root = f"{Path.cwd()}{os.sep}"
     if isinstance(error, SyntaxError) and (error.filename or "").startswith(root):
         file = os.path.relpath(error.filename or "")
@@ -155,9 +162,9 @@ def failure(error: BaseException) -> str:
 
 
 def main() -> None:
-    """Nothing; answers until there are no more requests."""
+    """Answer requests until there are no more."""
     sys.path.insert(0, os.getcwd())
-    # What the functions print is no answer.
+    # What the functions print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -1,9 +1,11 @@
-"""Grades the submission that Classroom 50's runner has checked out, in the current folder.
+"""The autograder that Classroom 50's runner starts in the folder of a submission.
 
-The course's source is the folder `source` beside this file, which has no solutions, as students can
-read it; or COURSE_SOURCE, which only a runner of one's own can have, and which is then not used
-unless submissions can be kept from it.  Writes result.json, release-body.md and paper.pdf.  If the
-grader fails it exits with 1: the runner reports an error then, and no grade.
+The course's source is the folder `source` beside this file.  It has no solutions, since students
+can read it.  COURSE_SOURCE can name another source, which only a self-hosted runner can have.  It
+is used only if submissions can be kept from reading it.
+
+Writes result.json, release-body.md and paper.pdf.  If the grader fails, the exit status is 1, and
+the runner reports an error instead of a grade.
 """
 
 import json
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-# What goes on to root's process: the submission as the runner names it.
+# The variables passed on to root's process, with the runner's names for the submission.
 PASSED = (
     "CLASSROOM ASSIGNMENT ASSIGNMENT_TYPE OWNER USERNAME SUBMISSION_TAG COMMIT_URL RELEASE_URL "
     "REVIEW_URL COURSE_SOURCE PATH"
@@ -25,20 +27,23 @@ PASSED = (
 
 
 def main() -> int:
-    """The exit status: 0 if the submission was graded, whatever its score."""
+    """Grade the submission and return the exit status.
+
+    It is 0 if the submission was graded, whatever its score.
+    """
     own, again = os.environ.get("COURSE_SOURCE"), "--again" in sys.argv
     source = Path(own or HERE / "source")
     try:
         if not own and not again:
             subprocess.run(["make", "tools"], cwd=source, check=True)
-        # Only root can run a submission as somebody else, whom it cannot deceive.
+        # Only root can run a submission as another user, so that it cannot deceive the grader.
         if os.geteuid() != 0 and not again and _works("sudo", "-n", "true"):
             known = [f"{name}={os.environ[name]}" for name in PASSED if name in os.environ]
             command = ["sudo", "-n", "env", *known, sys.executable, __file__, "--again"]
             return subprocess.run(command, check=False).returncode
         if own and os.geteuid() != 0:
             raise PermissionError(f"{own} is open to submissions: let the runner use sudo")
-        # There is nothing to be kept from students in what they can read, on a machine of theirs.
+        # Students can read this source anyway, and the machine is theirs: nothing has to be hidden.
         grade(source, *[] if own else ["--allow-holes"])
     except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
         print(f"not graded: {error!r}")
@@ -54,7 +59,7 @@ def _works(*command: str) -> bool:
 
 
 def grade(source: Path, *options: str) -> None:
-    """Grade the current folder with a course's source, and `options` of its grader."""
+    """Grade the current folder with a course's source, with these options of its grader."""
     submission = Path.cwd()
     with tempfile.TemporaryDirectory() as place:
         made = Path(place)
@@ -72,8 +77,8 @@ def grade(source: Path, *options: str) -> None:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Nothing; writes a file that belongs to whom its folder does."""
-    # The submission may have left a link there, to a file that root should not write.
+    """Write a file that belongs to the owner of its folder."""
+    # The submission may have left a link there, to a file that root should not overwrite.
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -85,7 +90,10 @@ def put(path: Path, data: bytes) -> None:
 
 
 def body(result: dict[str, Any]) -> str:
-    """What the student reads of a result.json: the points, and what was expected and found."""
+    """Return a result.json as text for the student.
+
+    It has the points, and what was expected and found.
+    """
     lines = [f"# {result['score']} of {result['max-score']} points", ""]
     for test in result["tests"]:
         passed = "passed" if test["passed"] else "NOT passed"
