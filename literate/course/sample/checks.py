@@ -1,6 +1,6 @@
-"""What the lab is graded by: the checks of an exercise share its points equally.
+"""The checks that grade the lab: those of an exercise share its points equally.
 
-A check returns what it expects and what it has found.  Those between the marks of hidden tests
+A check returns what it expects and what it has found.  The checks between the marks of hidden tests
 compare with the course's own solution, which students do not have.
 """
 
@@ -11,16 +11,16 @@ from pycode import data
 from pycode.data import Dataset
 
 KEYS = ("svm.accuracy", "logistic.accuracy")
-ANEW = np.random.default_rng()  # in each grading, so that nobody can know what is asked
+ANEW = np.random.default_rng()  # new in each grading, so that nobody can know what is asked
 
 
 def made_up() -> dict[str, float]:
-    """Accuracies of three models, which are drawn anew."""
+    """Return newly drawn accuracies of three models."""
     return dict(zip(("first", "second", "third"), ANEW.uniform(0.2, 0.9, 3).tolist(), strict=True))
 
 
 def other_split(seed: int = 7) -> data.Split:
-    """The split of data that no student has."""
+    """Return a split of data that no student has."""
     made = data.synthetic(n_samples=300, n_features=9, n_informative=5, n_redundant=1, seed=seed)
     return data.split(made)
 
@@ -85,7 +85,10 @@ def predictions_ignore_test_classes(run: Run):
 
 ### BEGIN HIDDEN TESTS
 def agreement(run: Run, split: data.Split):
-    """Nearly all test rows get the class that the solution gives them: ties may fall otherwise."""
+    """Return the expected and the found agreement with the solution's predictions.
+
+    The classes of 99 % of the test samples have to agree, since ties may be decided differently.
+    """
     expected, found = run.both("lab.predict_svm", split)
     if np.shape(found) != np.shape(expected):
         return f"{len(expected)} classes", f"shape {np.shape(found)}"

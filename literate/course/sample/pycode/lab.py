@@ -1,4 +1,7 @@
-"""What the lab's paper calls.  The exercises in paper.tex say how to fill the gaps."""
+"""The functions that the lab's paper calls.
+
+The exercises in paper.tex say how to fill the gaps.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def seed(login: str) -> int:
-    """The seed that belongs to a login: its data are like nobody else's."""
+    """Return the seed that belongs to a login, so that its data are unlike anybody else's."""
     return int.from_bytes(hashlib.sha256(login.strip().lower().encode()).digest()[:4])
 
 
 def load(login: str) -> Dataset:
-    """The data of a login: synthetic ones, drawn with its `seed`.
+    """Return the data of a login: a synthetic data set, drawn with the login's `seed`.
 
-    They have 600 rows of 12 features, of which 6 are informative and 2 redundant, in 3 classes.
+    It has 600 samples of 12 features, of which 6 are informative and 2 are redundant, in 3 classes.
     """
     ### BEGIN SOLUTION
     return data.synthetic(
@@ -43,9 +46,10 @@ def load(login: str) -> Dataset:
 
 
 def describe(dataset: Dataset) -> dict[str, float]:
-    """How many rows `n_rows` and features `n_features` a data set has, and its `largest_class`.
+    """Return `n_rows`, `n_features` and `largest_class` of a data set, in a dict with these keys.
 
-    The latter is the share of the rows that are of the most frequent class.
+    `n_rows` is the number of samples, and `n_features` the number of features.  `largest_class` is
+    the share of the samples that belong to the most frequent class.
     """
     ### BEGIN SOLUTION
     counts = np.bincount(dataset.y)
@@ -58,15 +62,19 @@ def describe(dataset: Dataset) -> dict[str, float]:
 
 
 def predict_logistic(split: Split) -> NDArray[np.int64]:
-    """The classes of the test rows by logistic regression, learnt from the training rows."""
+    """Return the classes of the test samples, predicted by logistic regression.
+
+    The model learns from the training samples only.
+    """
     model = make_pipeline(StandardScaler(), LogisticRegression())
     return model.fit(split.X_train, split.y_train).predict(split.X_test)
 
 
 def predict_svm(split: Split) -> NDArray[np.int64]:
-    """The classes of the test rows by a support vector machine, learnt from the training rows.
+    """Return the classes of the test samples, predicted by a support vector machine.
 
-    The machine is scikit-learn's with its defaults, on features scaled to mean 0 and variance 1.
+    The machine learns from the training samples only.  It is scikit-learn's with its defaults, on
+    features scaled to mean 0 and variance 1.
     """
     ### BEGIN SOLUTION
     machine = make_pipeline(StandardScaler(), SVC())
@@ -75,12 +83,12 @@ def predict_svm(split: Split) -> NDArray[np.int64]:
 
 
 def accuracy(predicted: NDArray[np.int64], split: Split) -> Estimate:
-    """The share of the test rows that are predicted correctly, with its interval."""
+    """Return the share of the test samples that are predicted correctly, with its interval."""
     return inference.proportion(predicted == split.y_test)
 
 
 def draw(ax: "Axes", accuracies: Mapping[str, float]) -> None:
-    """Draw upright bars, as high as the accuracies, over the models' names.
+    """Draw upright bars over the models' names, each as high as its model's accuracy.
 
     The vertical axis is called "test accuracy", begins at 0 and has room for all bars.
     """
@@ -95,7 +103,10 @@ def draw(ax: "Axes", accuracies: Mapping[str, float]) -> None:
 def accuracies(
     accuracies: Mapping[str, float], *, width: str | float, fontsize: str | float = 10
 ) -> drawing.Drawn:
-    r"""The `\includegraphics` of accuracies, not as wide as the text: figures/accuracies.pdf."""
+    r"""Return the `\includegraphics` of accuracies, in figures/accuracies.pdf.
+
+    The figure is narrower than the text.
+    """
     fig, (ax,) = drawing.panels(0.6 * drawing.points(width), fontsize, height=2)
     draw(ax, accuracies)
     listed = ", ".join(f"{name} {value:.2f}" for name, value in accuracies.items())
