@@ -6,12 +6,15 @@ from sklearn.linear_model import LogisticRegression
 
 
 def baseline() -> BaseEstimator:
-    """The model that every other has to beat: it knows the classes' shares and no feature."""
+    """Return the model that all others have to beat: it knows only the shares of the classes."""
     return DummyClassifier(strategy="prior", random_state=0)  # with a seed fits are remembered
 
 
 def candidates(*, seed: int = 42) -> dict[str, BaseEstimator]:
-    """The models, simplest first.  A model added here is in every table and figure."""
+    """Return the models, simplest first.
+
+    A model added here appears in every table and figure.
+    """
     return {
         "logistic": LogisticRegression(max_iter=1000, random_state=seed),
     }
