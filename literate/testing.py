@@ -29,6 +29,7 @@ SOURCES = (
     "figures/README.md",
 )
 SOURCES += ("results",)
+UNUSED = ("__pycache__", "tests", "course", "skeleton")  # by a paper alone
 
 Process = subprocess.Popen[bytes]
 
@@ -124,7 +125,7 @@ class Paper:
             source, target = self.folder / name, folder / name
             target.parent.mkdir(exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns(*UNUSED))
             elif source.exists():
                 shutil.copy2(source, target)
         (folder / ".venv").symlink_to(ROOT / ".venv")
