@@ -1,4 +1,4 @@
-"""Data sets, and their rows split for training, choosing and testing."""
+"""Data sets, and their split into samples for training, model selection and testing."""
 
 import csv
 import hashlib
@@ -23,12 +23,13 @@ from sklearn.datasets import fetch_openml, get_data_home, load_digits, make_clas
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 10  # seconds that OpenML may be silent
-# How programs write that a class is not known; "none" may be a class, of symptoms say.
+from literate import ROOT
+
+PATIENCE = 10  # seconds to wait for an answer from OpenML
+# How programs write an unknown class; "none" may be a class, for example of symptoms.
 MISSING = {"", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "null"}
-MANY = 10  # numbers that classes may be called by and still be classes: more look like a quantity
-# What files begin with that are saved as CSV in name only.
+MANY = 10  # numbers that may still be names of classes: more of them look like a quantity
+# The first bytes of files that are CSV in name only.
 MAGIC = {
     b"PK\x03\x04": "a spreadsheet or an archive (.xlsx, .ods, .zip)",
     b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
@@ -44,20 +45,20 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1.
+    """Samples `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1.
 
-    `X` may be a DataFrame of numbers.  Raises DataError, with what to do, for what is no such
-    data set, or could not be classified honestly.
+    `X` may be a DataFrame of numbers.  Raises DataError, saying what to do, for data that do not
+    have this form or could not be classified honestly.
     """
 
     X: NDArray[np.float64]
     y: NDArray[np.int64]
-    classes: tuple[str, ...]  # what the classes are called, by their number
+    classes: tuple[str, ...]  # names of the classes, in the order of their numbers
     source: str = "the data set"  # named in errors
     roles: tuple[str, ...] = ()  # of the features, if known: informative, redundant or random
 
     def __post_init__(self) -> None:
-        """Check all of it, since models would take almost anything."""
+        """Check the whole data set, since models would accept almost anything."""
         names = self.classes
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise DataError(
@@ -78,10 +79,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a reader is told of a data set and of its split.
+    """A description of a data set and of its split for the reader.
 
-    Mean, standard deviation (ddof 0) and range are over all entries of the training rows,
-    before scaling.
+    Mean, standard deviation (ddof 0) and range are over all entries of the training samples, before
+    scaling.
     """
 
     n_samples: int
@@ -101,17 +102,17 @@ class Summary:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Signs that held-out rows had a part in training; 0 where there is none."""
+    """Signs that held-out samples influenced training; each count is 0 where there is none."""
 
-    n_shared: int  # held-out rows that stand, to six decimals, in another part as well
-    n_scaled: int  # features that had mean 0 and variance 1 over all rows, before the split
-    n_moved: int  # scaled entries that change if rows change from which they must not learn
+    n_shared: int  # held-out samples that are, to six decimals, in another part as well
+    n_scaled: int  # features with mean 0 and variance 1 over all samples, before the split
+    n_moved: int  # scaled entries that change with samples they must not depend on
     by: ClassVar[str] = "data.leakage"
 
 
 @dataclass(frozen=True)
 class Split:
-    """A data set's rows in three parts: to train on, to choose models by, to report."""
+    """A data set's samples in three parts: for training, for model selection, for reporting."""
 
     X_train: NDArray[np.float64] = field(repr=False)
     X_validation: NDArray[np.float64] = field(repr=False)
@@ -131,7 +132,7 @@ class Split:
                 object.__setattr__(self, name, value)
 
     def scaled(self) -> "Split":
-        """The same rows, each feature with mean 0 and variance 1 on the training rows."""
+        """Return the split with each feature at mean 0 and variance 1 on the training samples."""
         scaler = StandardScaler().fit(self.X_train)
         return replace(
             self,
@@ -150,10 +151,10 @@ def synthetic(
     n_classes: int = 5,
     seed: int = 42,
 ) -> Dataset:
-    """A generated data set: one Gaussian cluster a class, on the corners of a hypercube.
+    """Generate a data set with one Gaussian cluster per class, on the corners of a hypercube.
 
-    Features that are neither informative nor redundant (linear combinations of the
-    informative ones) are random; see scikit-learn's make_classification.
+    Features that are neither informative nor redundant (linear combinations of the informative
+    ones) are random; see scikit-learn's make_classification.
     """
     made: Any = make_classification(
         n_samples=n_samples,
@@ -171,18 +172,18 @@ def synthetic(
 
 
 def digits() -> Dataset:
-    """The 1797 handwritten digits that come with scikit-learn, 8 x 8 pixels from 0 to 16."""
+    """Return the 1797 handwritten digits that come with scikit-learn, 8 x 8 pixels from 0 to 16."""
     loaded: Any = load_digits()
     return Dataset(loaded.data, loaded.target, tuple("0123456789"), "scikit-learn's digits")
 
 
 def read_table(path: str | Path, *, target: str) -> Dataset:
-    """The data set in a CSV file: a header, the column `target`, numbers in all others.
+    """Read a data set from a CSV file: a header, the column `target`, numbers in all others.
 
-    The file is UTF-8 with commas; a relative path starts in the paper's folder.  The
-    values of `target` may be text; they become the classes, sorted.
+    The file is UTF-8 with commas; a relative path starts in the paper's folder.  The values of
+    `target` may be text; they become the classes, sorted.
 
-    Raises DataError, with the file, the line or column, what stands there and what to do.
+    Raises DataError, which names the file, the line or column, what is there and what to do.
     """
     header, lines, rows = _read_rows(path)
     for number, name in enumerate(header, start=1):
@@ -223,18 +224,19 @@ def read_table(path: str | Path, *, target: str) -> Dataset:
 
 
 def openml(name: str, *, version: int = 1) -> Dataset:
-    """The data set that OpenML has under this name and version, its classes sorted.
+    """Return the data set that OpenML has under this name and version, its classes sorted.
 
-    All features must be numbers and the target nominal; classes that are numbers are sorted as
-    such.  "Fashion-MNIST" is 70 000 images of 28 x 28 pixels from 0 to 255, 0.4 GB as X, and
-    "CIFAR_10", as OpenML writes it, 60 000 of 3 x 32 x 32, 1.5 GB; reading takes 1.1 and 3.7 GB.
+    All features must be numbers, and the target must be nominal.  Classes that are numbers are
+    sorted as numbers.  "Fashion-MNIST" has 70 000 images of 28 x 28 pixels from 0 to 255, which
+    take 0.4 GB as X.  "CIFAR_10", as OpenML writes it, has 60 000 images of 3 x 32 x 32, which take
+    1.5 GB.  Reading them takes 1.1 and 3.7 GB.
 
-    The first call downloads; scikit-learn keeps the files in the folder openml of its
+    The first call downloads the data set.  scikit-learn keeps the files in the folder openml of its
     get_data_home(), which SCIKIT_LEARN_DATA sets, and from then on no network is needed.
 
-    Raises DataError if OpenML has no such data set or cannot be reached while it is not in that
-    folder, if a file there is damaged, and for features and targets that are not as above, with
-    the row, counted from 1, and the column.
+    Raises DataError if OpenML has no such data set, if OpenML cannot be reached and the data set is
+    not in that folder, if a file there is damaged, and for features and targets that do not meet
+    these requirements, naming the row, counted from 1, and the column.
     """
     source = f"OpenML's {name}, version {version}"
     fetched = _fetch(quote(name, safe=""), version, source)
@@ -260,7 +262,7 @@ def openml(name: str, *, version: int = 1) -> Dataset:
     classes, y = np.unique(target.astype(str).to_numpy(dtype=str), return_inverse=True)
     if len(classes) < 2:
         raise DataError(f"{source}, column {targets[0]!r}: every row is of one class: {advice}")
-    with suppress(ValueError):  # unless they are no numbers
+    with suppress(ValueError):  # classes that are not numbers
         order = np.argsort([float(label) for label in classes], kind="stable")
         classes, y = classes[order], np.argsort(order)[y]
     _check_classes(classes, len(y), f"{source}, column {targets[0]!r}")
@@ -269,12 +271,12 @@ def openml(name: str, *, version: int = 1) -> Dataset:
 
 
 def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int = 42) -> Split:
-    """The rows in three parts, each with the same share of every class.
+    """Split the samples into three parts, each with the same share of every class.
 
     A share `test_size` is held out and halved for validation and test.
 
-    Raises DataError if a class has fewer than `folds` training rows, since it could not
-    be in every fold of a cross-validation, or fewer than two rows to hold out.
+    Raises DataError if a class has fewer than `folds` training samples, since it could not be in
+    every fold of a cross-validation, or fewer than two samples to hold out.
     """
     n_classes = len(dataset.classes)
     for name, count in zip(dataset.classes, _counts(dataset), strict=True):
@@ -300,7 +302,7 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
 
 
 def describe(dataset: Dataset, split: Split) -> Summary:
-    """Sizes, class counts and raw statistics of a data set and its split."""
+    """Return sizes, class counts and raw statistics of a data set and its split."""
     X = split.X_train
     return Summary(
         n_samples=len(dataset.X),
@@ -318,12 +320,12 @@ def describe(dataset: Dataset, split: Split) -> Summary:
 
 
 def leakage(dataset: Dataset, split: Split) -> Leakage:
-    """What of the held-out rows may be known to a model that is fitted on the training rows.
+    """Count the signs that a model fitted on the training samples may know held-out ones.
 
-    A preprocessing that learns from more than the training rows is seen by its effect: training
-    rows must come out the same whatever the others are, and a held-out row whatever stands beside
-    it.  What was done to the data before is seen only if it gave features mean 0 and variance 1
-    (with ddof 0 or 1), to four decimals.
+    Preprocessing that learns from more than the training samples is detected by its effect:
+    training samples must come out the same whatever the others are, and a held-out sample whatever
+    other samples come with it.  What was done to the data before the split is detected only if it
+    gave features mean 0 and variance 1 (with ddof 0 or 1), to four decimals.
     """
     parts = (split.X_train, split.X_validation, split.X_test)
     part = np.repeat([0, 1, 2], [len(rows) for rows in parts])
@@ -352,7 +354,10 @@ def leakage(dataset: Dataset, split: Split) -> Leakage:
 
 
 def digests(split: Split) -> dict[str, str]:
-    """The first 16 hexadecimal digits of each part's SHA-256, of its rows to six decimals."""
+    """Return the first 16 hexadecimal digits of each part's SHA-256.
+
+    The digest is that of the part's samples and classes, rounded to six decimals.
+    """
     found = {}
     for part in ("train", "validation", "test"):
         X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
@@ -366,7 +371,7 @@ def _counts(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _checked_rows(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray, NDArray]:
-    """`X` and `y` as arrays; raises DataError for what no model can be fitted to."""
+    """Return `X` and `y` as arrays; raise DataError if no model could be fitted to them."""
     X, y = np.asarray(X), np.asarray(y)
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(
@@ -407,7 +412,7 @@ def _checked_rows(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray,
 
 
 def _check_classes(names: Iterable[str], n_rows: int, where: str) -> None:
-    """Raise DataError for names that do not tell the classes of `n_rows` rows apart."""
+    """Raise DataError for names that do not identify the classes of `n_rows` samples."""
     names = [str(name) for name in names]  # numpy's, too
     if len(names) < 2:
         raise DataError(
@@ -447,15 +452,15 @@ def _are_numbers(names: Sequence[str]) -> bool:
 
 
 def _check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
-    """Raise DataError for a feature that numbers the rows, as the index of a table does.
+    """Raise DataError for a feature that numbers the samples, as the index of a table does.
 
-    Where rows are sorted by class such a feature gives the classes away.
+    Where samples are sorted by class, such a feature reveals the classes.
     """
     if len(X) < 3:
         return
     with np.errstate(over="ignore"):
         first = np.abs(np.diff(X[:3].astype(float), axis=0))
-    # Of these there are few, so all of their rows are looked at.
+    # Few features remain, so all of their entries are checked.
     for column in np.flatnonzero((first == 1).all(axis=0)).tolist():
         steps = np.diff(X[:, column].astype(float))
         if (steps == steps[0]).all():
@@ -470,7 +475,7 @@ def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """The header, and each further row with the line it stands on."""
+    """Return the header, the line number of each further row, and these rows."""
     try:
         with (ROOT / path).open("rb") as file:
             start = file.read(1000)
@@ -519,7 +524,7 @@ def _numbers(
     for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
         for position, cell in enumerate(row):
             try:
-                # Python alone takes 1_000 for a number.
+                # Only Python reads 1_000 as a number.
                 X[index, position] = np.nan if "_" in cell else float(cell)
             except ValueError:
                 X[index, position] = np.nan
@@ -535,14 +540,14 @@ def _numbers(
 
 
 def _fetch(name: str, version: int, source: str, *, parser: str = "auto") -> Any:
-    """What fetch_openml finds, as pandas data."""
+    """Return what fetch_openml finds, as pandas data."""
     folder = Path(get_data_home()) / "openml"
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # a firewall may leave a call without any answer
+    socket.setdefaulttimeout(PATIENCE)  # behind a firewall an answer may never come
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "A network error")
-            # Upon any error, even lack of memory, scikit-learn would delete what it has read.
+            # On any error, even lack of memory, scikit-learn would delete what it has read.
             warnings.filterwarnings("error", "Invalid cache")
             return fetch_openml(
                 name,
@@ -550,8 +555,8 @@ def _fetch(name: str, version: int, source: str, *, parser: str = "auto") -> Any
                 as_frame=True,
                 parser=parser,
                 n_retries=1,
-                # With any separator of thousands pandas 3.1 does not make numbers of classes
-                # 0 to 9, which scikit-learn 1.9.1 cannot take.
+                # With a thousands separator set, pandas 3.1 does not convert classes 0 to 9 to
+                # numbers, which scikit-learn 1.9.1 could not handle.
                 read_csv_kwargs={"thousands": "\x1f"},
             )
     except ValueError as error:
@@ -578,7 +583,7 @@ def _fetch(name: str, version: int, source: str, *, parser: str = "auto") -> Any
 
 
 def _first_no_number(frame: Any) -> tuple[int, str, str]:
-    """The row, from 1, the column and the cell, to print, of the first that is no number."""
+    """Return the row (from 1), the column and the printable text of the first non-number."""
     row, column, cell = next(
         (row, name, cell)
         for name in frame
@@ -592,5 +597,5 @@ def _first_no_number(frame: Any) -> tuple[int, str, str]:
 def _is_finite(cell: Any) -> bool:
     try:
         return bool(np.isfinite(float(cell)))
-    except (ValueError, TypeError):  # pandas' NA is no number
+    except (ValueError, TypeError):  # such as pandas' NA
         return False

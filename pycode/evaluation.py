@@ -1,4 +1,4 @@
-"""Fits models and says how well they do: the only module that trains."""
+"""Fits and scores of models; no other module trains."""
 
 import io
 import warnings
@@ -26,8 +26,8 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from literate.cache import Call, compute
 from pycode import data, inference
-from pycode.cache import Call, compute
 from pycode.data import Dataset, Split
 from pycode.inference import Calibration, Comparison, Estimate, ResampledTest
 
@@ -37,11 +37,12 @@ PARTS: tuple[str, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Score:
-    """One model's accuracy, the share of rows whose class it names, on each part of a split.
+    """A model's accuracy, the share of samples it classifies correctly, on each part of a split.
 
-    `correct` says which rows of each part they are.  `cv` and `cv_sd` are mean and standard
-    deviation (ddof 0) over the folds of the training rows, all scaled before they were folded;
-    for `cv_in_fold` each fold's scaler saw only the rows it was trained on.
+    `correct` says which samples of each part these are.  `cv` and `cv_sd` are the mean and standard
+    deviation (ddof 0) over the folds of the training samples, which were all scaled before they
+    were folded.  For `cv_in_fold` each fold's scaler saw only the samples that the fold was trained
+    on.
     """
 
     train: Estimate
@@ -51,7 +52,7 @@ class Score:
     cv_sd: float
     cv_in_fold: Estimate
     cv_in_fold_sd: float
-    n_bytes: int  # of the fitted model's arrays: a measure of complexity that all models have
+    n_bytes: int  # of the fitted model's arrays, a measure of complexity for all models
     estimator: Any = field(repr=False)  # a Pipeline, fitted: the scaler and the model
     correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
     by: ClassVar[str] = "evaluation.score"
@@ -60,10 +61,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Folds:
-    """One model's accuracies in a repeated cross-validation, the scaler fitted in each fold."""
+    """A model's accuracies in a repeated cross-validation, the scaler fitted in each fold."""
 
     accuracies: NDArray[np.float64] = field(repr=False)
-    n_train: int  # rows that each fit saw
+    n_train: int  # samples that each fit saw
     n_test: int
     mean: Estimate  # with Nadeau and Bengio's interval
     by: ClassVar[str] = "evaluation.cross_validate"
@@ -72,23 +73,23 @@ class Folds:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model with some of its parameters set, fitted on the scaled training rows."""
+    """A model with some of its parameters set, fitted on the scaled training samples."""
 
     parameters: Mapping[str, Any]
     train: Estimate
     validation: Estimate
     n_parameters: int  # weights and biases of a network, 0 for other models
-    converged: bool  # before it had made all the steps it may make
-    correct: NDArray[np.bool_] = field(repr=False)  # of the validation rows
+    converged: bool  # within the steps that it is allowed
+    correct: NDArray[np.bool_] = field(repr=False)  # on the validation samples
     by: ClassVar[str] = "evaluation.vary"
     unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Accuracies in cross-validation, a row for each number of training rows.
+    """A model's accuracies in cross-validation for each number of training samples.
 
-    The arrays are (n_sizes,): mean and standard deviation over the folds.
+    The sequences are (n_sizes,): mean and standard deviation over the folds.
     """
 
     sizes: tuple[int, ...]
@@ -102,22 +103,22 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of a search: its parameters and its accuracy over the folds."""
+    """A setting of a search: its parameters and its accuracy over the folds."""
 
     parameters: Mapping[str, Any]
     mean: Estimate
     sd: float
-    n_train: int  # rows that each fit saw
+    n_train: int  # samples that each fit saw
     by: ClassVar[str] = "evaluation.search"
     unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A search for parameters, by cross-validation on all training rows, and what it cost.
+    """A search for parameters by cross-validation on all training samples, and its cost.
 
-    `path` has, after each trial or round, what was spent until then and the best score of the
-    grid so far or of the round; one fit on all rows of a fold's training part costs 1.
+    After each trial or round, `path` has the cost so far and the best score: that of the grid so
+    far, or that of the round.  A fit on all samples of a fold's training part costs 1.
     """
 
     tuned: Variant  # the best setting, fitted anew
@@ -131,7 +132,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Spread:
-    """How a model's test accuracy varies with the seed, all else being equal."""
+    """A model's test accuracies with different seeds, all else being equal."""
 
     accuracies: tuple[float, ...]
     mean: Estimate
@@ -143,14 +144,14 @@ class Spread:
 
 
 def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
-    """The accuracies of a copy of `estimator` that is fitted on the training rows, scaled."""
+    """Return the accuracies of a copy of `estimator` fitted on the scaled training samples."""
     return compare({"": estimator}, split, cv=cv)[""]
 
 
 def compare(
     candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
 ) -> dict[str, Score]:
-    """The score of each candidate, by its name; all are computed at once.
+    """Return the score of each candidate, by its name; all are computed in parallel.
 
     Warns of a model whose fit has not converged.
     """
@@ -158,7 +159,7 @@ def compare(
     scaled, scaler = split.scaled(), StandardScaler().fit(split.X_train)
     X, y = scaled.X_train, scaled.y_train
     calls: list[Call] = []
-    # The simplest come first among candidates and last here: short work fills gaps.
+    # The simplest candidates come first there and last here: short calls fill gaps.
     for estimator in reversed(list(candidates.values())):
         pipeline = make_pipeline(StandardScaler(), estimator)
         calls.append(delayed(_fit)(estimator, *_parts(scaled)))
@@ -168,7 +169,7 @@ def compare(
     for name in reversed(list(candidates)):
         (fitted, n_bytes, converged, right), *folds = islice(values, 1 + 2 * cv)
         once, in_fold = np.reshape(folds, (2, cv, 2))[:, :, 1]
-        if not converged:  # said in each build, and not only in that which fits
+        if not converged:  # warn in each build, not only in the one that fits
             message = f"{name or fitted} has not converged: let it make more steps"
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
         correct = dict(zip(PARTS, right, strict=True))
@@ -186,19 +187,22 @@ def compare(
 
 
 def ties(scores: Mapping[str, Score]) -> list[str]:
-    """The models that the validation rows cannot tell from the best (see `inference`)."""
+    """Return the models that the validation samples do not distinguish from the best.
+
+    See `inference.indistinguishable`.
+    """
     return inference.indistinguishable({n: s.correct["validation"] for n, s in scores.items()})
 
 
 def best(scores: Mapping[str, Score]) -> str:
-    """The simplest model, that is the first, that the validation rows cannot tell from the best."""
+    """Return the simplest model, which is the first, that cannot be distinguished from the best."""
     return ties(scores)[0]
 
 
 def compare_pairs(
     scores: Mapping[str, Score], *, part: str = "test"
 ) -> dict[tuple[str, str], Comparison]:
-    """Every pair of models on the rows of one part."""
+    """Compare every pair of models on the samples of one part."""
     return inference.compare_pairs({name: s.correct[part] for name, s in scores.items()})
 
 
@@ -210,7 +214,10 @@ def cross_validate(
     repeats: int = 5,
     seed: int = 42,
 ) -> dict[str, Folds]:
-    """Each candidate's accuracies on the same `cv` times `repeats` folds of the training rows."""
+    """Return each candidate's accuracies on the same folds of the training samples.
+
+    There are `cv` times `repeats` folds.
+    """
     _require_classifiers(candidates)
     X, y = split.X_train, split.y_train
     folds = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed)
@@ -229,7 +236,7 @@ def cross_validate(
 
 
 def compare_folds(folds: Mapping[str, Folds]) -> dict[tuple[str, str], ResampledTest]:
-    """Every pair of models on the folds of a repeated cross-validation."""
+    """Compare every pair of models on the folds of a repeated cross-validation."""
     size = next(iter(folds.values()))
     accuracies = {name: found.accuracies for name, found in folds.items()}
     return inference.compare_folds(accuracies, n_train=size.n_train, n_test=size.n_test)
@@ -238,13 +245,16 @@ def compare_folds(folds: Mapping[str, Folds]) -> dict[tuple[str, str], Resampled
 def learning_curve(
     estimator: BaseEstimator, split: Split, *, cv: int = 5, n_sizes: int = 10
 ) -> LearningCurve:
-    """The accuracies with more and more rows: `n_sizes` even shares of the training folds."""
+    """Return the accuracies in cross-validation for growing numbers of training samples.
+
+    The numbers are `n_sizes` even shares of the training folds.
+    """
     _require_classifiers({"": estimator})
     scaled = split.scaled()
     X, y = scaled.X_train, scaled.y_train
     first, _ = next(StratifiedKFold(cv).split(X, y))
     sizes = [int(share * len(first)) for share in np.linspace(0.1, 1, n_sizes)]
-    # From many rows to few: short work fills gaps.
+    # From many samples to few: short calls fill gaps.
     calls = [call for size in reversed(sizes) for call in _folds(estimator, X, y, cv, size)]
     folds = np.reshape(compute(calls), (n_sizes, cv, 2))[::-1]
     train, validation = np.moveaxis(folds, 2, 0)
@@ -262,7 +272,7 @@ def learning_curve(
 
 
 def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) -> list[Variant]:
-    """`estimator` with each setting of one or more grids, in their order (see ParameterGrid)."""
+    """Fit `estimator` with each setting of one or more grids, in order (see ParameterGrid)."""
     _require_classifiers({"": estimator})
     scaled = split.scaled()
     settings: list[dict[str, Any]] = list(ParameterGrid(cast(Any, grid)))
@@ -294,9 +304,9 @@ def search(
     rows: int,
     cv: int = 3,
 ) -> list[Trial]:
-    """Every setting of `grid`, best first, by accuracy in cross-validation.
+    """Return every setting of `grid`, best first, by accuracy in cross-validation.
 
-    Uses the first `rows` of the scaled training rows.  Equals keep the grid's order.
+    Uses the first `rows` of the scaled training samples.  Equals keep the grid's order.
     """
     _require_classifiers({"": estimator})
     scaled = split.scaled()
@@ -322,10 +332,11 @@ def search(
 def tune(
     estimator: BaseEstimator, grid: Grid, split: Split, *, cv: int = 3, seed: int = 42
 ) -> dict[str, Tuning]:
-    """The best setting of `grid` by trying all, and by successive halving (Jamieson 2016).
+    """Find the best setting of `grid` by trying all, and by successive halving (Jamieson 2016).
 
-    Both see all training rows, scaled in each fold.  Halving starts with few rows and keeps the
-    better third of the settings for thrice as many, until it has all (HalvingGridSearchCV).
+    Both searches use all training samples, scaled in each fold.  Halving starts with few samples.
+    It keeps the better third of the settings for three times as many samples, until it uses all of
+    them (HalvingGridSearchCV).
     """
     _require_classifiers({"": estimator})
     X, y, settings = split.X_train, split.y_train, list(ParameterGrid(dict(grid)))
@@ -356,7 +367,7 @@ def tune(
 def reseed(
     candidates: Mapping[str, BaseEstimator], split: Split, *, seeds: Sequence[int]
 ) -> dict[str, Spread]:
-    """How each candidate's test accuracy varies with its own seed, on the same split."""
+    """Return how each candidate's test accuracy varies with its own seed, on the same split."""
     runs = [(split, seed) for seed in seeds]
     return _spread(candidates, runs, inference.mean, by="evaluation.reseed")
 
@@ -364,9 +375,10 @@ def reseed(
 def resplit(
     candidates: Mapping[str, BaseEstimator], dataset: Dataset, *, seeds: Sequence[int]
 ) -> dict[str, Spread]:
-    """How each candidate's test accuracy varies with the seed of the split, its own unchanged.
+    """Return how each candidate's test accuracy varies with the seed of the split.
 
-    The splits share rows, so the interval of the mean is Nadeau and Bengio's.
+    The candidate's own seed stays the same.  The splits share samples, so the interval of the mean
+    is Nadeau and Bengio's.
     """
     runs = [(data.split(dataset, seed=seed), None) for seed in seeds]
     size = {"n_train": len(runs[0][0].y_train), "n_test": len(runs[0][0].y_test)}
@@ -375,10 +387,10 @@ def resplit(
 
 
 def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Calibration]:
-    """How well each candidate's probabilities hold on the test rows.
+    """Measure how well each candidate's probabilities are calibrated on the test set.
 
-    A candidate without any gets them by Platt's sigmoids, fitted to its decisions on folds of
-    the training rows, scaled anew in each (CalibratedClassifierCV).
+    A candidate without probabilities gets them by Platt's sigmoids, fitted to its decisions on
+    folds of the training samples, scaled anew in each (CalibratedClassifierCV).
     """
     _require_classifiers(candidates)
     scaled, once = split.scaled(), cast(Any, False)
@@ -395,7 +407,7 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
 
 
 def n_parameters(estimator: Any) -> int:
-    """How many weights and biases a fitted network has, in a pipeline too; 0 for another model."""
+    """Count the weights and biases of a fitted network, also in a pipeline; 0 for other models."""
     while isinstance(estimator, Pipeline):
         estimator = estimator[-1]
     arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
@@ -403,17 +415,18 @@ def n_parameters(estimator: Any) -> int:
 
 
 def _n_bytes(model: object) -> int:
-    """How many bytes the arrays of a fitted model have, each that a pickle would hold."""
+    """Count the bytes of all arrays of a fitted model that a pickle would hold."""
     counter = _Counter(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
     counter.dump(model)
     return counter.n_bytes
 
 
 class _Counter(cloudpickle.Pickler):
-    """A pickler that counts arrays.
+    """A pickler that counts the bytes of arrays.
 
-    Pickle's buffers would not do: they leave out what is not contiguous, which is up to the version
-    of scikit-learn.  In a worker pickle itself does not find a class of the paper's own.
+    Pickle's buffers would not do: they leave out arrays that are not contiguous, and which these
+    are depends on the version of scikit-learn.  In a worker, pickle itself does not find a class
+    that the paper defines.
     """
 
     n_bytes = 0
@@ -426,15 +439,15 @@ class _Counter(cloudpickle.Pickler):
 
 
 def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
-    """The accuracy on the test rows of a copy fitted on the others."""
+    """Fit a copy of `estimator` and return its accuracy on the test samples."""
     fitted: Any = clone(estimator)
     return fitted.fit(X, y).score(X_test, y_test)
 
 
 def _require_classifiers(candidates: Mapping[str, Any]) -> None:
-    """Raise TypeError for the first candidate that is no classifier.
+    """Raise TypeError for the first candidate that is not a classifier.
 
-    Others have no accuracy: the score of a regressor, R squared, would be printed as one.
+    Other models have no accuracy: a regressor's score, R squared, would be printed as one.
     """
     for name, candidate in candidates.items():
         created = not isinstance(candidate, type)  # scikit-learn 1.7 takes a class as well
@@ -455,19 +468,22 @@ def _require_classifiers(candidates: Mapping[str, Any]) -> None:
 def _folds(
     estimator: BaseEstimator, X: Any, y: Any, cv: int, size: int | None = None
 ) -> list[Call]:
-    """The calls of a stratified cross-validation, with the first `size` rows of each fold."""
+    """Return the calls of a stratified cross-validation, with `size` samples to train each fold.
+
+    These are the first ones of the fold; without `size` all are used.
+    """
     splits = StratifiedKFold(cv).split(X, y)
     return [delayed(_fit_fold)(estimator, X, y, train[:size], test) for train, test in splits]
 
 
 def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Estimate:
-    """Their mean, with an interval, if all `n` rows are tested once."""
+    """Return the folds' mean accuracy, with its interval, if all `n` samples are tested once."""
     n_test = n // len(accuracies)
     return inference.corrected_mean(accuracies, n_train=n_train or n - n_test, n_test=n_test)
 
 
 def _parts(split: Split) -> list[NDArray[Any]]:
-    """The rows of each part, and after them their classes."""
+    """Return the samples and the classes of each part, one part after the other."""
     return [getattr(split, f"{array}_{part}") for part in PARTS for array in "Xy"]
 
 
@@ -500,12 +516,15 @@ def _spread(
 def _halve(
     estimator: BaseEstimator, grid: Grid, X: Any, y: Any, cv: int, seed: int
 ) -> list[tuple[int, list[float], dict[str, Any]]]:
-    """Each round of a successive halving: its rows, its scores and its best setting."""
+    """Return each round of a successive halving: its size, its scores and its best setting.
+
+    The size is the number of samples that the round uses.
+    """
     pipeline = make_pipeline(StandardScaler(), estimator)
     prefix = f"{pipeline.steps[-1][0]}__"
     folds, strict = cast(Any, StratifiedKFold(cv)), cast(Any, "raise")
     n_settings = len(ParameterGrid(dict(grid)))
-    # As many rounds as there are settings for, but with rows enough to keep some aside.
+    # As many rounds as the settings allow, but with enough samples to hold some out.
     fewest = len(y) // 3 ** (ceil(log(n_settings, 3)) - 1)
     search = HalvingGridSearchCV(
         pipeline,
@@ -527,10 +546,11 @@ def _halve(
 
 
 def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.bool_]]]:
-    """A fitted copy of `estimator`, how many bytes its arrays have, and whether it converged.
+    """Fit a copy of `estimator` and return it, with its size, convergence and correct samples.
 
-    `parts` are the rows and classes of each part, the training rows first; last comes which rows
-    of each it gets right.
+    `parts` are the samples and classes of each part, the training samples first.  The size is the
+    number of bytes of the copy's arrays.  The last item says for each part which samples the copy
+    classifies correctly.
     """
     X, y = parts[:2]
     fitted: Any = clone(estimator)
@@ -546,7 +566,7 @@ def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.b
 
 
 def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:
-    """The accuracies on rows `train` and rows `test` of a copy fitted on the former."""
+    """Fit a copy on samples `train` and return its accuracies on `train` and on `test`."""
     fitted: Any = clone(estimator)
     fitted.fit(X[train], y[train])
     return fitted.score(X[train], y[train]), fitted.score(X[test], y[test])

@@ -1,218 +1,29 @@
-"""The paper's figures: draws results, and returns how LaTeX includes them.
+"""The paper's figures.
 
-Libraries that draw are imported where they are used: a figure whose content has not changed is
+Plotting libraries are imported where they are used: a figure whose content has not changed is
 remembered, and then nobody waits for them.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import re
-import subprocess
-import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache, wraps
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, isqrt
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import delayed
 from numpy.typing import NDArray
 
-from pycode import fonts, results, tex
-from pycode.cache import compute
+from literate.drawing import Drawn, figure, inches, panels
 from pycode.evaluation import LearningCurve, Score, Spread, Tuning, Variant
 from pycode.inference import Calibration, Estimate
 from pycode.inspection import Confidence, Importances, precision_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-ROOT = Path(__file__).resolve().parent.parent
-STYLE = Path(__file__).with_name("paper.mplstyle")
-POINTS_PER_INCH = 72.27  # TeX's points, in which `width` is given
-SMALLEST = 7  # size of letters that is printed
-# The sizes in the style are for a text of 10 points, and change with it.
-TEXT = (
-    "font.size",
-    "axes.labelsize",
-    "axes.titlesize",
-    "legend.fontsize",
-    "xtick.labelsize",
-    "ytick.labelsize",
-)
-# Where a letter comes from that the paper's font lacks: fonts that matplotlib brings along.
-FALLBACK = ("STIXGeneral", "DejaVu Sans")
-FEWEST = 5  # rows of a bin that the reliability diagram shows
+FEWEST = 5  # samples in a bin that the reliability diagram shows
 
-P = ParamSpec("P")
 Scores = Mapping[str, Score]
-Drawn = tuple["Figure", str]
-
-
-_drawn: dict[str, tuple[str, bytes]] = {}  # each file: where this run drew it first, and what
-_unprinted: dict[str, str] = {}  # each figure that was not printed yet, and where it was drawn
-
-
-class Included(str):
-    """What LaTeX is to get of a figure, and takes note of being printed."""
-
-    name = ""
-
-    def __str__(self) -> str:
-        _unprinted.pop(self.name, None)
-        return super().__str__()
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-    def __add__(self, other: str) -> str:
-        return str(self) + other
-
-    def __radd__(self, other: str) -> str:
-        return other + str(self)
-
-
-def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
-    r"""Makes `draw` return the `\includegraphics` of what it draws, in figures/NAME.pdf.
-
-    `draw` returns the figure and its description for those who cannot see it, or, if there is
-    nothing to draw, the sentence that says so.  It draws in the paper's style, and only if its
-    arguments, the style or the code have changed.  NAME is that of `draw`, or the keyword `name`
-    of a call: ValueError is raised if this run has drawn another figure under it.
-    """
-
-    @wraps(draw)
-    def include(*args: Any, name: str = draw.__name__, **kwargs: Any) -> str:
-        if not re.fullmatch(r"[\w-]+", name, re.ASCII):
-            raise ValueError(f"name={name!r} names no file: use letters, digits, _ and -")
-        _warn_of_settings()
-        also = (STYLE.read_text(encoding="utf-8"), version("matplotlib"), version("seaborn"))
-        [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
-        if not pdf:
-            return _included(alt, name)
-        first, other = _drawn.setdefault(name, (_place(), pdf))
-        if other != pdf:
-            raise ValueError(
-                f"{first}figures/{name}.pdf holds another figure already, drawn there: give this"
-                f' one a name of its own, {draw.__name__}(..., name="...")'
-            )
-        path = ROOT / "figures" / f"{name}.pdf"
-        path.parent.mkdir(exist_ok=True)
-        new = path.with_name(f".{path.name}.{os.getpid()}")  # whole or not at all
-        new.write_bytes(pdf)
-        new.replace(path)
-        # Some classes load xkeyval, which without the last comma takes commas for its own.
-        command = rf"\includegraphics[alt={{{tex.text(alt)}}},]{{figures/{path.name}}}"
-        return _included(command, name)
-
-    return include
-
-
-def unprinted() -> list[str]:
-    """A line for each figure of this run that LaTeX never got, with its place."""
-    return [
-        f"{place}the figure {name!r} is drawn but not printed, so the paper lacks it: print what"
-        r" the call returns, print(...) or \py{...}"
-        for name, place in _unprinted.items()
-    ]
-
-
-def _included(text: str, name: str) -> Included:
-    included = Included(text)
-    included.name = name
-    _unprinted[name] = _place()
-    return included
-
-
-def _place() -> str:
-    """Where PythonTeX's present block begins, as messages start; nothing elsewhere."""
-    pytex = getattr(sys.modules["__main__"], "pytex", None)
-    return f"{results.file_of_block(pytex.instance)}:{pytex.line}: " if pytex else ""
-
-
-def _pdf(
-    draw: Callable[..., Drawn | str], args: tuple, kwargs: dict, font: bytes
-) -> tuple[bytes, str]:
-    import matplotlib.pyplot as plt
-
-    with _style(font), _no_missing_glyphs():
-        drawn = draw(*args, **kwargs)
-        if isinstance(drawn, str):
-            return b"", drawn
-        fig, alt = drawn
-        file = io.BytesIO()
-        # Without a date, so that the same results give the same file.
-        fig.savefig(file, format="pdf", metadata={"CreationDate": None})
-        plt.close(fig)
-    return file.getvalue(), alt
-
-
-@contextmanager
-def _no_missing_glyphs() -> Iterator[None]:
-    """Raise ValueError for a character that no font has, where matplotlib warns and sets a box."""
-    import matplotlib.pyplot as plt
-    from matplotlib.text import Text
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", r"Glyph \d+", UserWarning)
-        try:
-            yield
-        except UserWarning as warning:
-            if not (found := re.match(r"Glyph (\d+)", str(warning))):
-                raise
-            character = chr(int(found[1]))
-            figures = [plt.figure(number) for number in plt.get_fignums()]
-            texts = [text.get_text() for fig in figures for text in fig.findobj(Text)]
-            plt.close("all")
-            where = next((f" in {text!r}" for text in texts if character in text), "")
-            raise ValueError(
-                f"no font of the figures has {character!r} (U+{ord(character):04X}){where}: write"
-                " it in other letters, or add a font that has it to FALLBACK in pycode/figures.py"
-            ) from None
-
-
-@contextmanager
-def _style(font: bytes) -> Iterator[None]:
-    """The paper's style, for drawing and, since matplotlib reads it there again, for saving."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # no window, whoever runs this
-    import matplotlib.pyplot as plt
-
-    families = [*([fonts.load(font)] if font else []), *FALLBACK]
-    # From matplotlib's defaults, whatever a matplotlibrc or a block has set.
-    with plt.style.context([STYLE, {"font.family": families}], after_reset=True):
-        yield
-
-
-def _warn_of_settings() -> None:
-    """Warn of what a block has set in rcParams, which no figure of the paper shows."""
-    matplotlib = sys.modules.get("matplotlib")
-    if matplotlib is None or not hasattr(matplotlib, "rcParamsOrig"):
-        return
-    now, first = matplotlib.rcParams, matplotlib.rcParamsOrig
-    changed = [n for n, value in dict.items(first) if repr(dict.get(now, n)) != repr(value)]
-    if changed := sorted(n for n in changed if not n.startswith(("backend", "interactive"))):
-        message = f"figures do not show rcParams of a block ({', '.join(changed)}): set them in"
-        warnings.warn(f"{message} pycode/{STYLE.name}", stacklevel=4)
-
-
-@cache
-def font() -> bytes:
-    """Latin Modern Roman, the font of paper.tex, from TeX's trees; nothing if it is not there."""
-    command = ["kpsewhich", "lmroman10-regular.otf"]
-    file = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    if not file:
-        return b""
-    call = delayed(fonts.to_truetype)(Path(file).read_bytes())
-    return compute([call], also=version("fonttools"), alone=True)[0]
 
 
 @figure
@@ -226,11 +37,12 @@ def performance(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of how well the models do: figures/performance.pdf.
+    r"""Draw the models' performance and return its `\includegraphics`.
 
-    Panels: (a) accuracy of each model on each part of the split; (b) in cross-validation,
-    with standard deviations; (c) the learning curve; (d) the confusion matrix of `best`.
-    `width` is that of the text and `fontsize` that of its letters, in TeX's points.
+    The file is figures/performance.pdf.  Panels: (a) accuracy of each model on each part of the
+    split; (b) in cross-validation, with standard deviations; (c) the learning curve; (d) the
+    confusion matrix of `best`.  `width` is that of the text and `fontsize` that of its letters, in
+    TeX's points.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_accuracies(axes[0], scores)
@@ -258,11 +70,11 @@ def behaviour(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of how the models behave: figures/behaviour.pdf.
+    r"""Draw the models' behaviour and return its `\includegraphics`.
 
-    Panels: (a) the forest's importances, ranked; (b) the confidence of the MLP on test
-    rows; (c) accuracy against the size of the fitted model; (d) training against
-    validation accuracy.  `width` and `fontsize` are those of the text.
+    The file is figures/behaviour.pdf.  Panels: (a) the forest's importances, ranked; (b) the
+    confidence of the MLP on test samples; (c) accuracy against the size of the fitted model; (d)
+    training against validation accuracy.  `width` and `fontsize` are those of the text.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_importances(axes[0], importances)
@@ -291,12 +103,12 @@ def ablation(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of what the MLP's parameters are worth: figures/ablation.pdf.
+    r"""Draw the effects of the MLP's parameters and return their `\includegraphics`.
 
-    Panels: (a) accuracy against the penalty, with early stopping and without; (b) validation
-    accuracy against the number of parameters; (c) the score of each search against what it has
-    spent; (d) the test accuracies that seeds lead to.
-    `width` and `fontsize` are those of the text.
+    The file is figures/ablation.pdf.  Panels: (a) accuracy against the penalty, with early stopping
+    and without; (b) validation accuracy against the number of parameters; (c) the score of each
+    search against its cost so far; (d) the test accuracies with different seeds.  `width` and
+    `fontsize` are those of the text.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_penalties(axes[0], penalties)
@@ -329,10 +141,11 @@ def interpretation(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of what the models know and use: figures/interpretation.pdf.
+    r"""Draw what the models know and use, and return its `\includegraphics`.
 
-    Panels: (a) reliability diagram; (b) how many of the most important features are informative
-    or redundant, by each of the `importances`; (c, d) two importances of an image's pixels.
+    The file is figures/interpretation.pdf.  Panels: (a) reliability diagram; (b) how many of the
+    most important features are informative or redundant, by each of the `importances`; (c, d) two
+    importances of an image's pixels.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_reliability(axes[0], calibrations)
@@ -363,15 +176,15 @@ def networks(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""The `\includegraphics` of what the networks learn, and from what: figures/networks.pdf.
+    r"""Draw what the networks learn, and from what, and return its `\includegraphics`.
 
-    Panels: (a) learning curves, of "sizes" and "validation" accuracies; (b) accuracy against
-    depth; (c) accuracy against labelled images per class; (d) "digits" with their "labels", their
-    "maps" of attributions, the same of "shuffled" weights, and "filters".  An image is a flat list
-    of the pixels of a square, and a map or a filter is coloured from minus to plus its largest
-    entry.  `width` and `fontsize` are those of the text.
+    The file is figures/networks.pdf.  Panels: (a) learning curves, of "sizes" and "validation"
+    accuracies; (b) accuracy against depth; (c) accuracy against labelled images per class; (d)
+    "digits" with their "labels", their "maps" of attributions, the same of "shuffled" weights, and
+    "filters".  An image is a flat list of the pixels of a square.  A map or a filter is coloured
+    from minus to plus its largest absolute entry.  `width` and `fontsize` are those of the text.
     """
-    height = max(0.65 * inches(width), 4.05)  # in a narrow text, too, five rows of images fit
+    height = max(0.65 * inches(width), 4.05)  # five rows of images fit in a narrow text, too
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=height)
     _draw_curves(axes[0], curves)
     _draw_depths(axes[1], depths)
@@ -403,10 +216,11 @@ def mistakes(
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn | str:
-    r"""The `\includegraphics` of a row of misclassified images: figures/mistakes.pdf.
+    r"""Draw a row of misclassified images and return its `\includegraphics`.
 
-    `images` is (n, height, width); above each stands its true class and the predicted one.
-    Without images there is no figure, only a sentence that says so.
+    The file is figures/mistakes.pdf.  `images` is (n, height, width); the title of each image has
+    its true class and the predicted one.  Without images there is no figure, only a sentence that
+    says so.
     """
     if not len(images):
         return "No test image is misclassified."
@@ -548,7 +362,7 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
             scores = [getattr(v, part) for v in some]
             ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
     _logarithmic(ax)
-    ax.legend(loc="lower left", handlelength=2.5)  # to tell dashes from lines
+    ax.legend(loc="lower left", handlelength=2.5)  # to distinguish dashes from lines
     ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
 
 
@@ -646,10 +460,10 @@ def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None
     for (name, found), offset, line in zip(depths.items(), offsets, lines, strict=True):
         _draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
     ax.set_xticks([int(depth) for depth in next(iter(depths.values()))])
-    # Where a seed fails the interval is so wide that nothing else could be seen.
+    # Where a seed fails, the interval is so wide that it would hide all else.
     ax.set_ylim(min(min(found.values()) for found in depths.values()) - 0.05, 1.02)
     ax.grid(axis="y")
-    ax.legend(loc="best")  # nobody knows how far depth takes them down
+    ax.legend(loc="best")  # how far the curves fall with depth is unknown
     ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(b) depth")
 
 
@@ -668,7 +482,7 @@ def _draw_estimates(
     ax: Axes, x: Sequence[float], estimates: Iterable[Estimate], **line: Any
 ) -> None:
     y = list(estimates)
-    # Rounded, an end may lie on the other side of the estimate, which errorbar refuses.
+    # After rounding, an end may lie beyond the estimate, which errorbar rejects.
     ends = [[max(0, e - e.low) for e in y], [max(0, e.high - e) for e in y]]
     ax.errorbar(x, y, yerr=ends, **line)
 
@@ -685,8 +499,8 @@ def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
         ax.text(-0.15, row * step + 0.5, label, ha="right", va="center", size=size)
         for column, pixels in enumerate(images[name]):
             _draw_tile(ax, pixels, (column * step, row * step), signed=name != "digits")
-    # Two rows of filters, as wide as the images; the lower one stands where other panels have
-    # the labels of their axis.
+    # Two rows of filters, as wide as the images; the lower one is where other panels have their
+    # axis labels.
     width, top = len(images["labels"]) * step, len(rows) * step
     columns = ceil(len(images["filters"]) / 2)
     pitch = width / columns
@@ -725,39 +539,6 @@ def _logarithmic(ax: Axes) -> None:
     ax.grid(axis="y")
 
 
-def panels(
-    width: str | float,
-    fontsize: str | float = 10,
-    *,
-    rows: int = 1,
-    columns: int = 1,
-    height: float,
-) -> tuple[Figure, list[Axes]]:
-    """A figure of `rows` times `columns` panels, row by row, as wide as the text.
-
-    `width` and `fontsize`, that of the text around the figure, are in TeX's points, `height` is in
-    inches.
-    """
-    import matplotlib
-    import matplotlib.pyplot as plt
-
-    style = matplotlib.rc_params_from_file(STYLE, use_default_template=False)
-    scale = points(fontsize) / 10
-    plt.rcParams.update({name: max(style[name] * scale, SMALLEST) for name in TEXT})
-    fig, axes = plt.subplots(rows, columns, figsize=(inches(width), height), squeeze=False)
-    return fig, list(axes.flat)
-
-
-def inches(width: str | float) -> float:
-    """A width in TeX's points, say "441.0pt", in inches."""
-    return points(width) / POINTS_PER_INCH
-
-
-def points(length: str | float) -> float:
-    """A length as TeX writes it, say "441.0pt", as a number."""
-    return float(str(length).removesuffix("pt"))
-
-
 def _colours(n: int) -> list[str]:
     import matplotlib.pyplot as plt
 
@@ -765,7 +546,7 @@ def _colours(n: int) -> list[str]:
 
 
 def _lines(n: int) -> Iterator[dict[str, Any]]:
-    """Colour and marker of each of `n` lines; the cycle's third colour is too light for one."""
+    """Yield colour and marker of each of `n` lines, without the cycle's third, too light colour."""
     colours = [colour for number, colour in enumerate(_colours(5)) if number != 2] + ["black"]
     for number, marker in enumerate(_markers(n)):
         yield {"color": colours[number % len(colours)], "marker": marker}

@@ -1,6 +1,7 @@
-"""How sure the numbers are: intervals, paired tests, calibration, and a choice among models.
+"""How certain the numbers are: intervals, paired tests, calibration and model selection.
 
-Intervals have the level CONFIDENCE, tests the level ALPHA.  Knows arrays, no data set and no model.
+Intervals have the confidence level CONFIDENCE, and tests the significance level ALPHA.  This module
+knows only arrays, no data set and no model.
 """
 
 import statistics
@@ -8,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+from literate.estimate import Estimate
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
@@ -20,26 +23,12 @@ N_BINS = 10  # of equal width between 0 and 1, for the calibration error
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 
-class Estimate(float):
-    """A number with the interval from `low` to `high` that its `n` observations allow."""
-
-    low: float
-    high: float
-    n: int
-
-    def __new__(cls, value: float, low: float = np.nan, high: float = np.nan, n: int = 0) -> Any:
-        """The number; it calculates, compares and formats like any float."""
-        estimate = super().__new__(cls, value)
-        estimate.low, estimate.high, estimate.n = float(low), float(high), int(n)
-        return estimate
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same rows."""
+    """A comparison of two models on the same samples."""
 
     difference: Estimate  # of the accuracies, first minus second
-    n_first: int  # rows that only the first one gets right
+    n_first: int  # samples that only the first one gets right
     n_second: int
     p: float  # exact McNemar
     p_holm: float  # the same, corrected for the number of pairs
@@ -49,21 +38,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ResampledTest:
-    """Two models on the same folds of a repeated cross-validation."""
+    """A comparison of two models on the same folds of a repeated cross-validation."""
 
     difference: Estimate  # of the mean accuracies
     t: float
     p: float
     p_holm: float  # the same, corrected for the number of pairs if there are more
-    p_uncorrected: float  # of the t-test that takes the folds for independent
-    effect: float  # mean over standard deviation of the differences
+    p_uncorrected: float  # of the t-test that treats the folds as independent
+    effect: float  # mean of the differences divided by their standard deviation
     by: ClassVar[str] = "inference.corrected_t_test"
     unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well probabilities agree with what happens."""
+    """The agreement of predicted probabilities with the true classes."""
 
     log_loss: Estimate
     brier: Estimate
@@ -71,19 +60,22 @@ class Calibration:
     overconfidence: float  # mean confidence minus accuracy
     confidence: NDArray[np.float64] = field(repr=False)  # mean in each bin, NaN if it is empty
     accuracy: NDArray[np.float64] = field(repr=False)
-    counts: NDArray[np.int64] = field(repr=False)  # rows in each bin
+    counts: NDArray[np.int64] = field(repr=False)  # samples in each bin
     by: ClassVar[str] = "inference.calibration"
 
 
 def exact(value: float, scale: float = 1.0) -> float:
-    """The value, or 0.0 if only the rounding of terms as large as `scale` tells it from zero."""
+    """Return the value, or 0.0 if it differs from zero only by rounding.
+
+    `scale` is the size of the terms that were rounded.
+    """
     return 0.0 if abs(value) < 1e-12 * scale else float(value)
 
 
 def proportion(successes: ArrayLike) -> Estimate:
-    """The share of true values among booleans, with Wilson's score interval (Wilson 1927).
+    """Return the share of true values among booleans, with Wilson's score interval (Wilson 1927).
 
-    Raises ValueError if there are none.
+    Raises ValueError if there are no values.
     """
     successes = np.asarray(successes, dtype=bool)
     if not successes.size:
@@ -94,7 +86,7 @@ def proportion(successes: ArrayLike) -> Estimate:
 
 
 def mean(values: ArrayLike) -> Estimate:
-    """The mean of independent values, with Student's interval."""
+    """Return the mean of independent values, with Student's interval."""
     values = np.asarray(values, dtype=float)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values))
     average = _average(values)
@@ -102,9 +94,10 @@ def mean(values: ArrayLike) -> Estimate:
 
 
 def deviation(values: Sequence[float]) -> Estimate:
-    """The standard deviation (ddof 1) of independent values, with the chi-squared law's interval.
+    """Return the standard deviation (ddof 1) of independent values, with its interval.
 
-    It is exactly 0 if all are the same.
+    The interval is that of the chi-squared distribution.  The standard deviation is exactly 0 if
+    all values are the same.
     """
     sd, df = statistics.stdev(values), len(values) - 1
     low, high = (sd * sqrt(df / q) for q in stats.chi2.interval(CONFIDENCE, df)[::-1])
@@ -112,10 +105,10 @@ def deviation(values: Sequence[float]) -> Estimate:
 
 
 def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
-    """The difference of two shares of the same rows, with Bonett and Price's interval.
+    """Return the difference of two shares of the same samples, with Bonett and Price's interval.
 
-    Their adjusted Wald interval adds a row to each kind of disagreement (Bonett and Price 2012),
-    so that its middle is a little nearer to zero than the difference.
+    Their adjusted Wald interval adds a sample to each kind of disagreement (Bonett and Price 2012),
+    so its centre is a little nearer to zero than the difference.
     """
     only_first, only_second, n = _disagreements(first, second)
     p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
@@ -125,10 +118,11 @@ def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
-    """The p-value of McNemar's exact test that two models are right equally often.
+    """Return the p-value of McNemar's exact test that two models are right equally often.
 
-    Of the rows that just one of them gets right, half should be the first one's: a two-sided
-    binomial test, without continuity correction or mid-p.  It is 1 if there are none.
+    Under the null hypothesis, each model is right on half of the samples that only one of them gets
+    right.  The test is a two-sided binomial test, without continuity correction or mid-p.  The
+    p-value is 1 if there are no such samples.
     """
     only_first, only_second, _ = _disagreements(first, second)
     if not only_first + only_second:
@@ -137,7 +131,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values, corrected for their number by Holm's step-down method (Holm 1979)."""
+    """Correct the p-values for their number by Holm's step-down method (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(order), 0, -1)
     adjusted = np.empty(len(order))
@@ -146,7 +140,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def compare_pairs(correct: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Comparison]:
-    """Every pair of models, by which of the same rows each gets right, with Holm's correction."""
+    """Compare every pair of models on the same samples, with Holm's correction.
+
+    `correct` says which of the samples each model gets right.
+    """
     pairs = list(combinations(correct, 2))
     p_values = [mcnemar(correct[a], correct[b]) for a, b in pairs]
     return {
@@ -161,9 +158,11 @@ def compare_pairs(correct: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Com
 
 
 def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
-    """The models that McNemar's exact test, with Holm's correction, cannot tell from the best.
+    """Return the models that cannot be distinguished from the best.
 
-    The best is the one with the most rows right, of equals the first; it is one of them.
+    These are the models that do not differ significantly from it by McNemar's exact test, with
+    Holm's correction, and the best model itself.  The best model has the most samples right; of
+    several such models it is the first.
     """
     best = max(correct, key=lambda name: np.asarray(correct[name]).mean())
     pairs = compare_pairs(correct).items()
@@ -174,10 +173,10 @@ def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
 
 
 def corrected_mean(values: ArrayLike, *, n_train: int, n_test: int) -> Estimate:
-    """The mean over the folds of a repeated cross-validation, with an interval for it.
+    """Return the mean over the folds of a repeated cross-validation, with its interval.
 
-    Folds share most of their training rows, so the variance of the mean of J values is taken
-    as (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).
+    Folds share most of their training samples, so the variance of the mean of J values is taken as
+    (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).
     """
     values = np.asarray(values, dtype=float)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1)
@@ -189,10 +188,11 @@ def corrected_mean(values: ArrayLike, *, n_train: int, n_test: int) -> Estimate:
 def corrected_t_test(
     first: ArrayLike, second: ArrayLike, *, n_train: int, n_test: int
 ) -> ResampledTest:
-    """Nadeau and Bengio's corrected resampled t-test of two models' accuracies on the same folds.
+    """Compare two models' accuracies on the same folds by the corrected resampled t-test.
 
-    `n_train` and `n_test` are the rows that a fold trains and tests on.  With the same difference
-    on all folds, but 0, `t` and `effect` are infinite.  Raises ValueError for fewer than two folds.
+    The correction is Nadeau and Bengio's.  `n_train` and `n_test` are the numbers of samples that a
+    fold trains and tests on.  If the difference is the same on all folds, but not 0, `t` and
+    `effect` are infinite.  Raises ValueError for fewer than two folds.
     """
     values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if values.size < 2:
@@ -214,7 +214,7 @@ def corrected_t_test(
 def compare_folds(
     accuracies: Mapping[str, ArrayLike], *, n_train: int, n_test: int
 ) -> dict[tuple[str, str], ResampledTest]:
-    """The corrected t-test of every pair of models on the same folds, with Holm's correction."""
+    """Apply the corrected t-test to every pair of models on the folds, with Holm's correction."""
     tests = {
         (a, b): corrected_t_test(accuracies[a], accuracies[b], n_train=n_train, n_test=n_test)
         for a, b in combinations(accuracies, 2)
@@ -227,12 +227,13 @@ def compare_folds(
 
 
 def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
-    """How well the probabilities (n_rows, n_classes) of the classes `y`, counted from 0, hold.
+    """Measure the calibration of the probabilities (n_samples, n_classes) of the classes `y`.
 
-    Log loss is -log of the true class's probability (at least 2.2e-16) and the Brier score the
-    sum over classes of squared errors (Brier 1950), between 0 and 2; both are means over rows.
-    The calibration error is the mean distance, weighted by rows, of accuracy and mean confidence
-    in N_BINS bins of the predicted class's probability, each without its lower end (Guo 2017).
+    Classes are counted from 0.  Log loss is -log of the true class's probability (at least
+    2.2e-16).  The Brier score is the sum over classes of squared errors (Brier 1950), between 0 and
+    2.  Both are means over samples.  The calibration error is the mean distance, weighted by
+    samples, between accuracy and mean confidence in N_BINS bins of the predicted class's
+    probability, each without its lower end (Guo 2017).
     """
     probabilities, y = np.asarray(probabilities, dtype=float), np.asarray(y)
     true = probabilities[np.arange(len(y)), y]
@@ -249,7 +250,7 @@ def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
 
 
 def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
-    """How many rows only the first and only the second has right, and how many there are."""
+    """Count the samples only the first has right, those only the second has right, and all."""
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if first.shape != second.shape or not first.size:
         raise ValueError(f"{first.size} and {second.size} rows are no pairs")

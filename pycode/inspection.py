@@ -1,4 +1,4 @@
-"""Looks into fitted models: their mistakes, their confidence, and the features they use."""
+"""A look into fitted models: their mistakes, their confidence, and the features they use."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,42 +14,43 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from literate.cache import compute
 from pycode import inference
-from pycode.cache import compute
 from pycode.data import Split
 from pycode.inference import Estimate
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """The probability a model gives to the class it names, for each test row."""
+    """The probability that a model gives to its predicted class, for each test sample."""
 
     values: NDArray[np.float64] = field(repr=False)
     correct: NDArray[np.bool_] = field(repr=False)
     mean: float
-    mean_correct: float  # NaN if no row is
+    mean_correct: float  # NaN if no prediction is
     mean_wrong: float
     by: ClassVar[str] = "inspection.confidence"
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well the test rows of one class are found; a share of no rows is 0, without interval.
+    """A model's precision, recall and F1 score on the test samples of one class.
 
-    Of several classes it has their means, which have none either.
+    A share of no samples is 0, without an interval.  For several classes these are the means over
+    the classes, which have no intervals either.
     """
 
     precision: Estimate
     recall: Estimate
     f1: float
-    n: int  # test rows of the class
+    n: int  # test samples of the class
     by: ClassVar[str] = "inspection.by_class"
     unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
 class Importances:
-    """Each feature's share of the impurity that a forest's splits remove, summing to 1."""
+    """Each feature's share of the impurity that a forest's splits remove; shares sum to 1."""
 
     values: NDArray[np.float64] = field(repr=False)
     largest: float
@@ -59,20 +60,23 @@ class Importances:
 
 
 def confusion(estimator: Any, split: Split) -> NDArray[np.int64]:
-    """Counts of test rows (n_classes, n_classes), true class down and named class across."""
+    """Count the test samples by true class (down) and predicted class (across).
+
+    The array is (n_classes, n_classes).
+    """
     labels = np.arange(len(split.classes))
     return confusion_matrix(split.y_test, estimator.predict(split.X_test), labels=labels)
 
 
 def mistakes(estimator: Any, split: Split) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The positions of the test rows that a fitted model misclassifies, and what it says."""
+    """Return the positions of the test samples that a model misclassifies, and its predictions."""
     predicted = estimator.predict(split.X_test)
     wrong = np.flatnonzero(predicted != split.y_test)
     return wrong, predicted[wrong]
 
 
 def by_class(estimator: Any, split: Split) -> dict[str, ClassScore]:
-    """How well a fitted model finds each class among the test rows, by the class's name."""
+    """Score how well a fitted model finds each class among the test samples, by class name."""
     y, predicted = split.y_test, estimator.predict(split.X_test)
     labels = np.arange(len(split.classes))
     none: Any = 0
@@ -88,7 +92,7 @@ def by_class(estimator: Any, split: Split) -> dict[str, ClassScore]:
 
 
 def macro(scores: Mapping[str, ClassScore]) -> ClassScore:
-    """The means over the classes, each counting the same, and the number of all rows."""
+    """Return the means over the classes, equally weighted, and the number of all samples."""
     columns = [(s.precision, s.recall, s.f1) for s in scores.values()]
     precision, recall, f1 = np.mean(columns, axis=0)
     n = sum(score.n for score in scores.values())
@@ -96,7 +100,7 @@ def macro(scores: Mapping[str, ClassScore]) -> ClassScore:
 
 
 def confidence(estimator: Any, split: Split) -> Confidence:
-    """How sure a model fitted on the training rows is of each test row."""
+    """Return how confident a model fitted on the training samples is of each test sample."""
     values = estimator.predict_proba(split.X_test).max(axis=1)
     correct = estimator.predict(split.X_test) == split.y_test
     means = (float(v.mean()) if len(v) else np.nan for v in (values[correct], values[~correct]))
@@ -104,9 +108,9 @@ def confidence(estimator: Any, split: Split) -> Confidence:
 
 
 def importances(forest: Any) -> Importances:
-    """The impurity importances of a fitted forest's features.
+    """Return the impurity importances of a fitted forest's features.
 
-    Raises TypeError for a model that has none of the features as they stand in the data.
+    Raises TypeError for a model without importances for the features as they are in the data.
     """
     model = forest[-1] if isinstance(forest, Pipeline) else forest  # behind the scaler
     shares = getattr(model, "feature_importances_", None)
@@ -116,10 +120,10 @@ def importances(forest: Any) -> Importances:
 
 
 def correlated(split: Split, *, threshold: float) -> list[list[int]]:
-    """The features in groups: those whose ranks on the training rows are correlated.
+    """Group the features whose ranks on the training samples are correlated.
 
-    Average linkage of one minus the size of Spearman's coefficient, cut at one minus
-    `threshold`.  A constant feature is correlated with none.
+    The clusters are those of average linkage of one minus the absolute value of Spearman's
+    coefficient, cut at one minus `threshold`.  A constant feature is correlated with none.
     """
     ranks = np.apply_along_axis(rankdata, 0, split.X_train)
     ranks = ranks - ranks.mean(axis=0)
@@ -139,10 +143,11 @@ def permuted(
     repeats: int = 5,
     seed: int = 42,
 ) -> dict[str, NDArray[np.float64]]:
-    """What permuting each feature's group costs a fitted model in validation accuracy.
+    """Return how much validation accuracy a model loses when each feature's group is permuted.
 
-    Arrays are (n_features,), means over `repeats`.  A group is permuted as a whole: a feature
-    permuted alone may cost nothing only because others tell the same.
+    Arrays are (n_features,), means over `repeats`, by the name of the fitted model.  A group is
+    permuted as a whole: permuting a feature alone may cost nothing, only because others carry the
+    same information.
     """
     X, y = split.X_validation, split.y_validation
     calls = [
@@ -157,7 +162,7 @@ def permuted(
 def precision_at(
     k: int, values: NDArray[np.float64], roles: Sequence[str], wanted: Sequence[str]
 ) -> float:
-    """The share of the `k` most important features that are known to have a wanted role."""
+    """Return the share of the `k` most important features that have a wanted role."""
     if not roles or not k:
         return 0.0
     first = np.argsort(-values, kind="stable")[:k]
@@ -165,9 +170,9 @@ def precision_at(
 
 
 def precision_by_chance(k: int, roles: Sequence[str], wanted: Sequence[str]) -> Estimate:
-    """What a random order would have for `precision_at`, with the hypergeometric interval.
+    """Return the `precision_at` of a random order, with the hypergeometric interval.
 
-    Where no roles are known it could have any share.
+    If no roles are known, the interval is from 0 to 1.
     """
     if not roles or not k:
         return Estimate(0.0, 0.0, 1.0)

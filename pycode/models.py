@@ -1,4 +1,4 @@
-"""The models that the paper compares, by the name it prints."""
+"""The models that the paper compares, by the names it prints."""
 
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
@@ -9,12 +9,15 @@ from sklearn.svm import SVC
 
 
 def baseline() -> BaseEstimator:
-    """The model that every other has to beat: it knows the classes' shares and no feature."""
-    return DummyClassifier(strategy="prior", random_state=0)  # with a seed fits are remembered
+    """Return the model that all others have to beat: it knows only the shares of the classes."""
+    return DummyClassifier(strategy="prior", random_state=0)  # fits with a seed are remembered
 
 
 def candidates(*, seed: int = 42) -> dict[str, BaseEstimator]:
-    """The models, simplest first.  A model added here is in every table and figure."""
+    """Return the models, simplest first.
+
+    A model added here appears in every table and figure.
+    """
     return {
         "logistic": LogisticRegression(max_iter=1000, random_state=seed),
         "random forest": RandomForestClassifier(n_estimators=100, random_state=seed),

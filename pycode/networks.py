@@ -1,7 +1,7 @@
-"""Convolutional networks as scikit-learn estimators, and what the paper finds out with them.
+"""Convolutional networks as scikit-learn estimators, and the paper's experiments on them.
 
-Needs PyTorch, skorch and captum (`pip install .[deep]`), which nothing else here does.  Rows are
-flat images, as in all data sets here, already scaled; `shape` says how they unfold.
+This module needs PyTorch, skorch and captum (`pip install .[deep]`), which nothing else here does.
+Samples are flat images, as in all data sets here, already scaled; `shape` says how they unfold.
 """
 
 import copy
@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 
+from literate.cache import compute
 from pycode import evaluation, inference
-from pycode.cache import compute
 from pycode.data import Split
 from pycode.evaluation import Variant
 from pycode.inference import Estimate
@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.float32]]
 
 DEPTHS = (1, 2, 3)  # blocks in a stage
-LABELS = (1, 2, 5, 10, 20, 50)  # labelled images a class, to adapt to
+LABELS = (1, 2, 5, 10, 20, 50)  # labelled images per class, to adapt with
 
 
 class VGG(nn.Sequential):
@@ -101,7 +101,7 @@ class ResNet(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Two convolutions, and if `residual` a shortcut round them; without, only the two."""
+    """Two convolutions, with a shortcut around them if `residual`."""
 
     def __init__(
         self, channels: int, out: int, *, stride: int = 1, batch_norm: bool, residual: bool
@@ -116,20 +116,23 @@ class Block(nn.Module):
             self.shortcut = nn.Identity() if same else nn.Conv2d(channels, out, 1, stride)
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
-        """The block's output, (n, out, height, width)."""
+        """Return the block's output, (n, out, height, width)."""
         Y = self.layers(X)
         return torch.relu(Y if self.shortcut is None else Y + self.shortcut(X))
 
 
 class Shift(nn.Module):
-    """Moves each image by up to `most` pixels, in training; 0, once scaled the mean, comes in."""
+    """A layer that moves each image by up to `most` pixels, in training only.
+
+    Pixels that move in are 0, which is the mean once the images are scaled.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self.most = most
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
-        """The images, (n, channels, height, width), each moved by its own amount."""
+        """Return the images (n, channels, height, width), each moved by its own amount."""
         if not self.training:
             return X
         height, length = X.shape[2:]
@@ -141,12 +144,12 @@ class Shift(nn.Module):
 
 
 class Network(NeuralNetClassifier):
-    """A network that is trained like any estimator of scikit-learn.
+    """A neural network that is trained like any scikit-learn estimator.
 
-    It makes `n_steps` steps, or what fills its last epoch, whatever the number of rows, which are
-    shuffled for each epoch; its learning rate falls from `lr` to zero in a straight line.  With the
-    same `random_state` it is the same again.  `pretrained`, the `weights` of another, replace those
-    that all layers but the last begin with.  All else is skorch's.
+    Training takes `n_steps` steps, and those that complete the last epoch, whatever the number of
+    samples, which are shuffled for each epoch.  The learning rate falls linearly from `lr` to zero.
+    The same `random_state` gives the same network again.  `pretrained`, the `weights` of another
+    network, replace the initial weights of all layers but the last.  Everything else is skorch's.
     """
 
     def __init__(
@@ -177,23 +180,23 @@ class Network(NeuralNetClassifier):
         self.pretrained = pretrained
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> "Network":
-        """The network, trained on rows `X` (n, n_features) of classes `y`, 0 to n_classes - 1."""
+        """Train the network on samples `X` (n, n_features) of classes `y`, 0 to n_classes - 1."""
         with _reproducible(self.random_state):
             return super().fit(np.asarray(X, np.float32), np.asarray(y, np.int64), **fit_params)
 
     def predict_proba(self, X: Any) -> Array:
-        """The probabilities of the classes, (n, n_classes)."""
+        """Return the probabilities of the classes, (n, n_classes)."""
         found = super().predict_proba(np.asarray(X, np.float32)).astype(float)
         return found / found.sum(axis=1, keepdims=True)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
-        """The network, after the epochs that have `n_steps` steps or a few more."""
+        """Train for the epochs that have `n_steps` steps or a few more."""
         batches = self.get_iterator(self.get_dataset(X, y), training=True)
         epochs = epochs or ceil(self.n_steps / len(batches))
         return super().fit_loop(X, y, epochs=epochs, **fit_params)
 
     def initialize_module(self) -> "Network":
-        """The network, with new weights.
+        """Give the network new weights.
 
         Raises RuntimeError if `pretrained` are those of a network with other layers.
         """
@@ -205,33 +208,33 @@ class Network(NeuralNetClassifier):
         return self
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "Network":
-        """The network, with a learning rate that will fall to zero."""
+        """Give the network a learning rate that will fall to zero."""
         super().initialize_optimizer(*args, **kwargs)
         self.schedule_ = torch.optim.lr_scheduler.PolynomialLR(self.optimizer_, self.n_steps)
         return self
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
-        """The loss and predictions of one step."""
+        """Take one training step and return its loss and predictions."""
         step = super().train_step(batch, **fit_params)
         self.schedule_.step()
         return step
 
     @property
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """All numbers that the fitted network keeps, by the name they have in its module."""
+        """Return all arrays that the fitted network keeps, by their names in its module."""
         return {name: w.cpu().numpy() for name, w in self.module_.state_dict().items()}
 
     @property
     def coefs_(self) -> list[NDArray[np.float32]]:
-        """All trained weights and biases; scikit-learn's MLP has its weights under this name."""
+        """Return all trained weights and biases, under the name that scikit-learn's MLP has."""
         return [w.detach().cpu().numpy() for w in self.module_.parameters()]
 
     def _load(self, weights: Weights) -> None:
-        # Copied, since the arrays are not this network's own.
+        # Copied, since the arrays belong to another network.
         tensors = {name: torch.tensor(np.asarray(w)) for name, w in weights.items()}
         self.module_.load_state_dict(tensors)
 
-    # Not as torch does: the history of training has times in it, and tensors want their device.
+    # Torch's own state would keep the times of training, and need the tensors' device.
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {"params": self.get_params(deep=False)}
         if hasattr(self, "module_"):
@@ -252,7 +255,7 @@ class Network(NeuralNetClassifier):
 def candidates(
     *, shape: Shape = (1, 8, 8), n_classes: int = 10, seed: int = 42, device: str = ""
 ) -> dict[str, Network]:
-    """The networks, simplest first, for images of `shape` (channels, height, width).
+    """Return the networks, simplest first, for images of `shape` (channels, height, width).
 
     They are trained on `device`, by default a GPU if there is one.
     """
@@ -280,9 +283,9 @@ def candidates(
 def depths(
     network: Network, split: Split, *, seeds: Sequence[int]
 ) -> dict[str, dict[str, dict[int, Any]]]:
-    """Validation accuracy by depth, with and without shortcuts and batch normalisation.
+    """Measure validation accuracy by depth, with and without shortcuts and batch normalisation.
 
-    The mean over `seeds` of the network, with Student's interval, and the least of them.
+    Returns the mean over `seeds` of the network, with Student's interval, and the lowest accuracy.
     """
     kinds = {
         "both": (True, True),
@@ -311,9 +314,9 @@ def depths(
 
 
 def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str, Estimate]:
-    """Validation accuracy with other optimisers, and with images shifted while training.
+    """Measure validation accuracy with other optimisers, and with images shifted in training.
 
-    Means over `seeds` of the network, with Student's interval.
+    Returns means over `seeds` of the network, with Student's interval.
     """
     grids = {
         "SGD": {"optimizer": [torch.optim.SGD], "lr": [0.05], "optimizer__momentum": [0.9]},
@@ -329,19 +332,20 @@ def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[s
 def transfer(
     network: Network, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
 ) -> dict[str, dict[str, dict[int, Any]]]:
-    """Test accuracy on the second half of the classes, by labelled images of each, and its gain.
+    """Measure transfer to the second half of the classes, by labelled images of each class.
 
-    A network is trained on the first half of the classes and adapted to the second, from a few
-    images: `frozen`, where a logistic regression learns from its last but one layer, and
-    `fine-tuned`, where training goes on in all layers below a new last one; `scratch` begins with
-    new weights.  All pixels are scaled alike, since one may be always empty in the first half.  The
-    last of an odd number of classes has no part.
+    A network is trained on the first half of the classes and adapted to the second half with a few
+    images.  In `frozen`, a logistic regression learns from the network's penultimate layer.  In
+    `fine-tuned`, training continues in all layers below a new last one.  `scratch` starts with new
+    weights.  All pixels are scaled alike, since a pixel may always be empty in the first half.  If
+    the number of classes is odd, the last class is left out.
 
-    Means over `seeds`, each of which draws the images, the weights and the training anew, with
-    Student's interval, which does not cover the choice of the test rows; the gains are means of the
-    differences to `scratch`, with the p of Student's test, corrected by Holm's method for them all.
+    Returns test accuracies and gains as means over `seeds`, with Student's interval.  Each seed
+    draws the images, the weights and the training anew.  The interval does not cover the choice of
+    the test samples.  The gains are means of the differences from `scratch`, with the p of
+    Student's test, corrected by Holm's method for all of them.
 
-    Raises ValueError if a class has fewer training rows than `labels` asks for.
+    Raises ValueError if a class has fewer training samples than `labels` asks for.
     """
     half = len(split.classes) // 2
     early = split.y_train < half
@@ -365,7 +369,7 @@ def transfer(
         logistic = LogisticRegression(max_iter=10_000, random_state=seed)
         learners = (
             (new, X, X_test),
-            # Neither a call with a fitted network nor one without a seed is remembered.
+            # A call with a fitted network, or without a seed, is not remembered.
             (logistic, features(old, X), features(old, X_test)),
             (_with(new, pretrained=old.weights), X, X_test),
         )
@@ -380,7 +384,7 @@ def transfer(
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
     accuracies = {"scratch": scratch, "frozen": frozen, "fine-tuned": tuned}
     gains = {"frozen": frozen - scratch, "fine-tuned": tuned - scratch}
-    # Seeds, unlike folds, share no rows that the test would have to be corrected for.
+    # Seeds, unlike folds, share no samples, so the test needs no correction for that.
     tests = [
         inference.corrected_t_test(gain, np.zeros(len(seeds)), n_train=1, n_test=0)
         for values in gains.values()
@@ -405,7 +409,7 @@ def transfer(
 
 
 def features(network: Network, X: Any) -> Array:
-    """What the fitted network's last layer gets to see of the rows, (n, n_last)."""
+    """Return the input of the fitted network's last layer for the samples, (n, n_last)."""
     tensor = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
     with torch.no_grad():
         layers = list(network.module_.eval().children())
@@ -413,29 +417,29 @@ def features(network: Network, X: Any) -> Array:
 
 
 def attributions(network: Network, X: Any, y: Any, *, n_steps: int = 64) -> Array:
-    """What each feature adds to the score of class `y`, (n, n_features): integrated gradients.
+    """Attribute the score of class `y` to the features (n, n_features) by integrated gradients.
 
-    From 0, the mean image once scaled, to the row, on a straight line of `n_steps` points, those
-    of Gauss and Legendre; a row's sum is the difference of the scores at its ends, up to the
-    steps' error (Sundararajan 2017).
+    The path is a straight line from 0, the mean image once scaled, to the sample, with `n_steps`
+    Gauss-Legendre points.  A sample's attributions sum to the difference between the scores at the
+    ends of its path, up to the error of the steps (Sundararajan 2017).
     """
     ends = torch.tensor(np.asarray(X), dtype=torch.float32, device=network.device)
     target = torch.tensor(np.asarray(y), device=network.device)
     explain = IntegratedGradients(network.module_.eval()).attribute
-    # Few rows at a time: memory has to hold all points on their lines.
+    # Few samples at a time: memory has to hold all points of their paths.
     parts = zip(ends.split(16), target.split(16), strict=True)
     found = torch.cat([explain(rows, target=some, n_steps=n_steps) for rows, some in parts])
     return found.detach().cpu().numpy().astype(float)
 
 
 def filters(network: Network) -> Array:
-    """The weights of the first convolution, (n_filters, channels, 3, 3)."""
+    """Return the weights of the first convolution, (n_filters, channels, 3, 3)."""
     first = next(layer for layer in network.module_.modules() if isinstance(layer, nn.Conv2d))
     return first.weight.detach().cpu().numpy().astype(float)
 
 
 def shuffled(network: Network, *, seed: int = 0) -> Network:
-    """The fitted network with the numbers in each of its arrays of weights in another order."""
+    """Return a copy of the fitted network with each of its weight arrays in another order."""
     rng = np.random.default_rng(seed)
     other = copy.deepcopy(network)
     with torch.no_grad():
@@ -446,9 +450,10 @@ def shuffled(network: Network, *, seed: int = 0) -> Network:
 
 
 def likeness(first: Array, second: Array) -> Estimate:
-    """Spearman's rank correlation of two maps of a row, (n, n_features) each; mean over the rows.
+    """Return Spearman's rank correlation of two maps of a sample, as the mean over the samples.
 
-    Features that are 0 in both maps of a row, as those that never vary, do not count.
+    The maps are (n, n_features) each.  Features that are 0 in both maps of a sample, such as those
+    that never vary, do not count.
     """
     found = []
     for a, b in zip(first, second, strict=True):
@@ -466,9 +471,9 @@ def study(
     seeds: Sequence[int] = range(5),
     transfer_seeds: Sequence[int] = range(10),
 ) -> dict[str, Any]:
-    """All that the paper says of the networks, which are trained on the CPU, beside `others`.
+    """Return all that the paper says of the networks, trained on the CPU, and of `others`.
 
-    `split` has rows of images in grey, as high as wide.
+    `split` has samples that are square greyscale images.
     """
     side = isqrt(split.X_train.shape[1])
     networks = candidates(
@@ -489,7 +494,7 @@ def study(
         )
     }
     parameters = {name: evaluation.n_parameters(s.estimator) for name, s in scores.items()}
-    # Of every other class the first test row, whatever it is like.
+    # The first test sample of every other class, whatever it looks like.
     shown = [list(split.y_test).index(label) for label in range(0, len(split.classes), 2)]
     return {
         "seeds": list(seeds),
@@ -522,7 +527,7 @@ def study(
 
 
 def _images(shape: Shape, shift: int) -> list[nn.Module]:
-    """The layers that make rows images, and move these."""
+    """Return the layers that turn samples into images and shift these."""
     return [nn.Unflatten(1, shape), *[Shift(shift)] * (shift > 0)]
 
 
@@ -535,7 +540,7 @@ def _convolution(
 
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
-    """One order of all sums and one of all random numbers, and afterwards as it was before."""
+    """Yield with a fixed order of all sums and fixed random numbers; restore both afterwards."""
     threads, strictness = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -549,7 +554,7 @@ def _reproducible(seed: int) -> Iterator[None]:
 
 
 def _over_seeds(variants: Sequence[Variant], n: int) -> Array:
-    """The validation accuracies, a row for each `n` that differ in the seed alone."""
+    """Return the validation accuracies, one row for each `n` that differ only in the seed."""
     return np.reshape([float(variant.validation) for variant in variants], (-1, n))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from conftest import ROOT
+from literate.testing import ROOT
 
 CITATION = YAML(typ="safe").load(ROOT / "CITATION.cff")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -40,7 +40,7 @@ def test_it_cites_this_version():
     assert CITATION["abstract"].startswith(PROJECT["description"].partition(":")[0])
     released = re.search(
         rf"^## \[?{re.escape(PROJECT['version'])}\]? - (\S+)$",
-        (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+        (ROOT / "literate/CHANGELOG.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
     # A version without a date there has not been released.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from conftest import ROOT, Build, Paper, quicken, red_rules
+from literate.testing import ROOT, Build, Paper, quicken, red_rules
 
 LABELS = ("a_b", "50%", ">50K", "<=50K", r"$\x{$ & C#^~")
 DATA = {  # the line that makes the data, and what the paper then prints

@@ -6,8 +6,8 @@ import re
 import jsonschema
 import pytest
 
-from conftest import ROOT, Paper
-from pycode import tex
+from literate import tex
+from literate.testing import ROOT, Paper
 
 pytestmark = pytest.mark.xdist_group("shipped")
 
@@ -92,7 +92,7 @@ def test_record_and_pages_agree(shipped: Paper, printed) -> None:
 
 
 def test_no_whole_result_is_typed_by_hand(source: str, printed) -> None:
-    # tools/lint.py finds numbers of all kinds; here those of the results are known.
+    # literate/lint.py finds numbers of all kinds; here those of the results are known.
     prose = re.sub(r"\\begin\{(pyblock|pycode)\}.*?\\end\{\1\}", "", source, flags=re.S)
     prose = re.sub(
         r"\\(result|label|[cC]ref|citep?|py|claim|interval|setlength\S*)\{[^{}]*(\{[^{}]*\}[^{}]*)*\}",
@@ -147,7 +147,7 @@ def test_figures_have_alternative_text(shipped: Paper) -> None:
 
 
 def test_the_record_follows_its_schema(shipped: Paper) -> None:
-    schema = json.loads((ROOT / "results.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((ROOT / "literate/results.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     record = json.loads(shipped.read("results.json"))
     jsonschema.validate(record, schema)

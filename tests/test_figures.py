@@ -14,7 +14,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.path import Path
 from matplotlib.text import Text
 
-from pycode import cache, evaluation, figures, inference, inspection
+from literate import cache, drawing
+from pycode import evaluation, figures, inference, inspection
 from pycode.inference import Estimate
 
 WIDTH = "441.0177pt"
@@ -132,7 +133,7 @@ IMAGES = {
 @pytest.fixture
 def draw(tmp_path, monkeypatch):
     """Draws a figure into a folder of its own; gives the figure and its include command."""
-    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    monkeypatch.setattr(drawing, "ROOT", tmp_path)
     kept = []
     monkeypatch.setattr(plt, "close", kept.append)
     monkeypatch.setenv("PYCODE_CACHE", "off")
@@ -141,7 +142,7 @@ def draw(tmp_path, monkeypatch):
     images = np.arange(32.0).reshape(2, 4, 4)
 
     def drawn(name: str, fontsize: str = "10", width: str = WIDTH):
-        figures._drawn.clear()  # as in a new run
+        drawing._drawn.clear()  # as in a new run
         size = {"width": width, "fontsize": fontsize}
         command = {
             "performance": lambda: figures.performance(
@@ -192,7 +193,7 @@ def test_fonts_are_the_papers_and_not_type_3(draw, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_text_is_large_enough_inside_and_apart(draw, name):
     fig, _, _ = draw(name)
-    with figures._style(figures.font()):  # or else the letters are those of another font
+    with drawing._style(drawing.font()):  # or else the letters are those of another font
         fig.canvas.draw()
         _assert_readable(fig)
 
@@ -375,7 +376,7 @@ def test_networks_shows_its_images(draw):
 def test_networks_are_readable_and_small_at_each_width(draw, width, fontsize):
     fig, _, pdf = draw("networks", fontsize=fontsize, width=width)
     assert pdf.stat().st_size < 100_000
-    with figures._style(figures.font()):
+    with drawing._style(drawing.font()):
         fig.canvas.draw()
         _assert_readable(fig)
         for ax in fig.axes[:3]:
@@ -443,7 +444,7 @@ def test_the_same_data_give_the_same_file(draw, name):
 
 
 def test_colours_differ_for_the_colour_blind_and_in_grey():
-    with plt.style.context(figures.STYLE):
+    with plt.style.context(drawing.STYLE):
         colours = figures._colours(3)
     rgb = np.array([to_rgb(colour) for colour in colours])
     # Deuteranopia and protanopia, Machado et al. (2009), severity 1; and luminance.
@@ -465,21 +466,21 @@ def test_global_style_is_left_alone(draw):
 @pytest.fixture
 def block(tmp_path, monkeypatch):
     """A run of PythonTeX, in its block on line 7, with an own figure of labels."""
-    monkeypatch.setattr(figures, "ROOT", tmp_path)
-    monkeypatch.setattr(figures, "_drawn", {})
-    monkeypatch.setattr(figures, "_unprinted", {})
+    monkeypatch.setattr(drawing, "ROOT", tmp_path)
+    monkeypatch.setattr(drawing, "_drawn", {})
+    monkeypatch.setattr(drawing, "_unprinted", {})
     pytex = SimpleNamespace(line="7", instance="3")
     monkeypatch.setattr(sys.modules["__main__"], "pytex", pytex, raising=False)
     monkeypatch.setenv("PYCODE_CACHE", "off")
     cache._secret.cache_clear()
-    yield figures.figure(labels)
+    yield drawing.figure(labels)
     monkeypatch.undo()
     cache._secret.cache_clear()
 
 
 def labels(*names: str):
     """One axis with labels, if there are any."""
-    fig, (ax,) = figures.panels(WIDTH, height=2)
+    fig, (ax,) = drawing.panels(WIDTH, height=2)
     ax.set_yticks(range(len(names)), names)
     return (fig, ", ".join(names)) if names else "No label."
 
@@ -517,10 +518,10 @@ def test_another_figure_of_the_same_name_is_refused(block, tmp_path):
 @pytest.mark.parametrize("names", [("a",), ()], ids=["figure", "sentence"])
 def test_a_figure_that_is_not_printed_is_told(block, names, show):
     included = block(*names)
-    (told,) = figures.unprinted()
+    (told,) = drawing.unprinted()
     assert told.startswith("paper.tex:7: the figure 'labels' is drawn but not printed")
     show(included)
-    assert figures.unprinted() == []
+    assert drawing.unprinted() == []
 
 
 def test_letters_that_the_papers_font_lacks_come_from_another(block, tmp_path):

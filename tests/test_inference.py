@@ -58,7 +58,8 @@ def test_mean_has_students_interval(values):
     assert (found.low, found.high) == close((low, high))
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50))
+# The squares of tiny differences would be zero.
+@given(st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size=2, max_size=50))
 def test_deviation_has_the_chi_squared_interval(values):
     found = inference.deviation(values)
     assert found == close(np.std(values, ddof=1))

@@ -29,9 +29,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.multitest import multipletests
 
-from conftest import ROOT
-from pycode import cache, data, evaluation, kept, parallel, source
-from tools import deep
+from literate import cache, kept, parallel, source
+from literate.testing import ROOT
+from pycode import data, evaluation
+from results import deep
 
 torch: Any = pytest.importorskip("torch")
 pytest.importorskip("skorch")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from conftest import ROOT, Paper
+from literate.testing import ROOT, Paper
 
 pytestmark = pytest.mark.xdist_group("shipped")
 

@@ -1,0 +1,118 @@
+r"""Checks of the paper's claims: the conditions on its results that `\claim` attaches to a text.
+
+A condition is a comparison, or several joined by `and`, `or` and `not`, of results, numbers and
+texts in quotes, with `+ - * /`, `abs`, `min` and `max`; `in` is followed by a list in parentheses.
+A result is written as its key, and the bounds of its interval and its number of observations as
+`key.low`, `key.high` and `key.n`.
+"""
+
+import ast
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
+_WORDS = {"and", "or", "not", "in", *FUNCTIONS}
+# Text in quotes is not a key, nor is the tail of a number such as 1e3.
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_][\w+-]*(?:\.[\w+-]*\w)*")
+
+
+class ClaimError(Exception):
+    """A statement of the paper that this run's results do not support."""
+
+
+def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return why a condition does not hold, with the values of its results; empty if it does.
+
+    `results` is what results.json has under each key.
+    """
+    values: list[Any] = []
+    unknown: list[str] = []
+
+    def name(match: re.Match[str]) -> str:
+        key = match[0]
+        if key[0] in "\"'" or key in _WORDS:
+            return key
+        try:
+            values.append(_value(key, results))
+        except KeyError:
+            unknown.append(key)
+        return f"_{len(values) - 1}"
+
+    expression = _TOKEN.sub(name, condition).strip()
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], results, n=3)
+        return f"{condition}: no result is called {unknown[0]}; near it: {' '.join(near)}"
+    try:
+        tree = ast.parse(expression, mode="eval")
+        if "#" in expression:
+            raise SyntaxError("# may not stand in a claim")
+        _allow_condition(tree.body)
+        names = {f"_{n}": value for n, value in enumerate(values)} | FUNCTIONS
+        holds = eval(compile(tree, "claim", "eval"), {"__builtins__": {}}, names)
+    except (SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        return f"{_shown(condition, results)} cannot be checked: {reason}"
+    return "" if holds else f"{_shown(condition, results)} is false"
+
+
+def _allow_condition(node: ast.expr) -> None:
+    """Raise SyntaxError for anything but comparisons of results and combinations of these."""
+    match node:
+        case ast.BoolOp(values=parts):
+            for part in parts:
+                _allow_condition(part)
+        case ast.UnaryOp(op=ast.Not(), operand=part):
+            _allow_condition(part)
+        case ast.Compare(left=left, ops=signs, comparators=others):
+            if not any(isinstance(n, ast.Name) and n.id[0] == "_" for n in ast.walk(node)):
+                raise SyntaxError("a comparison without a result says nothing")
+            _allow_value(left)
+            for sign, other in zip(signs, others, strict=True):
+                listed = isinstance(sign, (ast.In, ast.NotIn))
+                if listed != isinstance(other, ast.Tuple):
+                    raise SyntaxError("only after in, and always there, stands a list like (1, 2)")
+                for value in other.elts if isinstance(other, ast.Tuple) else [other]:
+                    _allow_value(value)
+        case _:
+            raise SyntaxError("this is neither true nor false")
+
+
+def _allow_value(node: ast.expr) -> None:
+    match node:
+        case ast.Constant(value=int() | float() | str()):
+            pass
+        case ast.Name(id=name) if name[0] == "_":
+            pass
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
+            _allow_value(left)
+            _allow_value(right)
+        case ast.UnaryOp(op=ast.USub(), operand=part):
+            _allow_value(part)
+        case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]) if name in FUNCTIONS:
+            for part in parts:
+                _allow_value(part)
+        case _:
+            raise SyntaxError(f"{type(node).__name__} may not stand in a claim")
+
+
+def _value(key: str, results: Mapping[str, Mapping[str, Any]]) -> Any:
+    if key in results:
+        return results[key]["value"]
+    key, _, part = key.rpartition(".")
+    entry = results[key]
+    parts = {} if entry["n"] is None else {"n": entry["n"]}
+    if entry["interval"]:
+        parts["low"], parts["high"] = entry["interval"]
+    return parts[part]
+
+
+def _shown(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[0][0] in "\"'" or match[0] in _WORDS:
+            return match[0]
+        found = _value(match[0], results)
+        return f"{match[0]} = {f'{found:.6g}' if isinstance(found, float) else repr(found)}"
+
+    return _TOKEN.sub(value, condition)

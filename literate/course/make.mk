@@ -1,0 +1,7 @@
+.PHONY: course grade
+
+course: tools ## all that a course needs, from one source: dist/course/ (docs/course.md)
+	$(VENV) -m literate.course.course
+
+grade: tools ## a submission, or a folder of them: make grade SUBMISSIONS=<folder>
+	$(VENV) -m literate.course.grade $(if $(SUBMISSIONS),"$(SUBMISSIONS)" --out dist/grades)

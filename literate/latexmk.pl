@@ -1,0 +1,437 @@
+# How `latexmk` builds the document: LaTeX, then the paper's Python through PythonTeX,
+# BibTeX, and LaTeX until nothing changes.  Perl, as latexmk reads it.
+use Cwd qw(abs_path getcwd);
+use Digest::MD5;
+use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
+use File::Basename 'dirname';
+use File::Glob 'bsd_glob';
+use File::Path 'rmtree';
+use File::Temp 'tempdir';
+use POSIX ();
+
+my $root = getcwd();
+@default_files = -e 'paper.tex' ? 'paper.tex'
+    : grep { grep /^\s*\\documentclass/, read_lines($_) } bsd_glob('*.tex');
+# The document's name: paper, unless another is built, which needs a folder of its own.
+# After -r stands a latexmkrc.
+my ($job) = (
+    map({ /^--?jobname=(.*)/ } @ARGV),
+    map({ m{([^/]+?)(?:\.tex)?$} }
+        grep({ !/^-|latexmkrc$/ && (-f || -f "$_.tex") } @ARGV), @default_files),
+    'paper',
+);
+$pdf_mode      = 1;    # pdfLaTeX, which arXiv wants; -pdfxe and -pdflua work too
+$force_mode    = 1;    # a LaTeX error may be an old result's, which the next run mends
+$bibtex_use    = 2;    # references.bib is here, so paper.bbl can be made again: -c removes it
+$warnings_as_errors = 1;    # a PDF with ?? for a reference is no success
+set_tex_cmds('-interaction=nonstopmode -synctex=1 %O %S');
+# TeX cuts its messages at 79 characters otherwise.
+@ENV{'max_print_line', 'error_line', 'half_error_line'} = (1000, 254, 238);
+
+# The blocks run under the first python on PATH.
+$ENV{PATH} = "$root/.venv/bin:$ENV{PATH}" if -x "$root/.venv/bin/python3";
+my ($python3) = grep { -x } map { "$_/python3" } split /:/, $ENV{PATH};
+if ($python3 && !grep { -x "$_/python" } split /:/, $ENV{PATH}) {
+    my $links = tempdir(CLEANUP => 1);
+    symlink $python3, "$links/python";
+    $ENV{PATH} = "$links:$ENV{PATH}";
+}
+# With an output directory the blocks run there, and still import pycode and literate.
+$ENV{PYTHONPATH} = join ':', $root, $ENV{PYTHONPATH} // ();
+# Bytecode counts as fresh for a whole second after an edit: write none, and remove others'.
+$ENV{PYTHONDONTWRITEBYTECODE} = 1;
+# So Python compiles PythonTeX's code each time, and 3.12 or newer warns of that of PythonTeX 0.18.
+my ($pythontex) = grep { -x } map { "$_/pythontex" } split /:/, $ENV{PATH};
+$ENV{PYTHONWARNINGS} = join ',', $ENV{PYTHONWARNINGS} || (),
+    map { 'ignore::SyntaxWarning:' . s/\.py$//r } bsd_glob(dirname(abs_path($pythontex)) . '/*.py')
+    if $pythontex;
+# The order of a set of texts is another for each seed.
+$ENV{PYTHONHASHSEED} = 0;
+rmtree([bsd_glob("$root/{,pycode/,pycode/*/,literate/,literate/*/}__pycache__")]);
+# PDFs are dated by the commit, so that all builds of it are the same; a copy without git, by a day.
+chomp($ENV{SOURCE_DATE_EPOCH} //= `git log -1 --format=%ct 2>/dev/null` || 1793491200);
+$ENV{FORCE_SOURCE_DATE} = 1;
+# No block may wait for a window to be closed.
+$ENV{MPLBACKEND} = 'Agg';
+# PythonTeX keeps what blocks print, so how far they are is shown where latexmk itself prints.
+# In a file neither may write over the other.
+$ENV{PYCODE_PROGRESS} = "/proc/$$/fd/2";
+fcntl STDERR, F_SETFL, O_APPEND | fcntl STDERR, F_GETFL, 0 if -f STDERR;
+
+# PythonTeX reads the blocks and the run the claims, which LaTeX writes, and writes what LaTeX inputs.
+$extra_rule_spec{'pythontex'} = [
+    'internal', '', 'run_pythontex',
+    '%Y%R.pytxcode', '%Ypythontex-files-%R/%R.pytxmcr', '%R', 1, ['results.tex'],
+];
+$hash_calc_ignore_pattern{'pytxmcr'} = '^%Last time';    # which is all that a forced run changes
+$hash_calc_ignore_pattern{'claims'}  = '^% ';            # the line that a claim stands on
+push @generated_exts, 'pytxcode', 'claims', 'made', 'synctex.gz', 'synctex(busy)';
+
+my $building;
+open my $lock, '+<', "$root/latexmkrc";    # the watcher holds it, too
+my $life = watch();
+begin_build();
+if (grep { /^--?pvc$/ } @ARGV) {    # others may build in between
+    $compiling_cmd = 'internal begin_build';
+    $success_cmd   = 'internal pause_build';
+    $failure_cmd   = 'internal explain';
+}
+
+# latexmk does not see a figure deleted or replaced, what kept the last run from its end (a
+# missing package, say, that is there now), or a second edit within a second: then everything
+# is made again.
+$go_mode = 1 if outdated(run_record());
+
+# Two builds would write the same files, so the later one waits.
+sub begin_build {
+    return 0 if $building++;
+    $force_mode = 1;    # which -pvc unsets: LaTeX has to mark the pages of a run that failed
+    if (defined fileno $lock && !flock $lock, LOCK_EX | LOCK_NB) {
+        print STDERR "Latexmk: this folder is being built already: waiting until that has ended\n";
+        flock $lock, LOCK_EX;
+    }
+    my ($state, %made) = made();
+    my @strange = grep { contents($_) ne $made{$_} } keys %made;
+    if ($state !~ /^(ended|failed)$/) {
+        # latexmk was killed, perhaps with its watcher, and any file may be half-written.
+        kill_all("PYCODE_BUILD=$state");
+        unlink grep { !/\.pdf$/ } keys %made, outputs('', $job);
+        unlink bsd_glob("$job.{aux,log,out,toc,lof,lot,fls,xdv,made.[0-9]*}"),
+            bsd_glob('{{pdf,xe,lua}latex[0-9]*.fls,.results.{tex,json}.[0-9]*}'),
+            bsd_glob('figures/.*.pdf.[0-9]*');
+        $go_mode = 1;
+    }
+    elsif (@strange) {
+        # Somebody else has written them, and latexmk would not look into them again.
+        rmtree([map { m{^(.*pythontex-files-[^/]*)/} ? $1 : /\.pdf$/ ? () : $_ } @strange]);
+        $go_mode = 3 if grep { /\.pdf$/ } @strange;
+        delete @made{@strange};
+    }
+    # After a commit the PDF has another date, for which LaTeX alone has to run.
+    my $dated = "% dated $ENV{SOURCE_DATE_EPOCH}\n";
+    $go_mode ||= 3 unless grep { $_ eq $dated } read_lines("$root/$job.made");
+    # It would not try again by itself, and Ctrl-C in LaTeX is an error, too.
+    $go_mode = 1 if $state eq 'failed';
+    write_made($ENV{PYCODE_BUILD}, %made);
+    return 0;
+}
+
+sub end_build {
+    my ($state) = @_;
+    return unless $building;
+    my ($begun, %made) = made();
+    delete @made{grep { !-e } keys %made};
+    if ($root_filename) {
+        my @files = ("$out_dir1$root_filename.pdf", outputs($aux_dir1, $root_filename));
+        $made{$_} = contents($_) for grep { -e } @files;
+    }
+    write_made($state, %made);
+    flock $lock, LOCK_UN if defined fileno $lock;
+    $building = 0;
+}
+
+sub pause_build {
+    end_build($failure > 0 ? 'failed' : 'ended') if $preview_continuous_mode;
+    return 0;
+}
+
+# paper.made says how latexmk ended, or which one did not, and what the files were like then.
+sub made {
+    my @lines = read_lines("$root/$job.made");
+    my $state = @lines && $lines[-1] =~ /^(ended|failed|[\d-]+)$/ ? $1 : 'missing';
+    return $state, map { /^(\w*) (.*)/ ? ($2 => $1) : () } @lines;
+}
+
+sub write_made {
+    my ($state, %made) = @_;
+    open my $file, '>', "$root/$job.made.$$" or return;
+    print $file "% dated $ENV{SOURCE_DATE_EPOCH}\n";
+    print $file map({ "$made{$_} $_\n" } sort keys %made), "$state\n";
+    close $file ? rename "$root/$job.made.$$", "$root/$job.made" : unlink "$root/$job.made.$$";
+}
+
+# PythonTeX writes the time into two of its files.
+sub contents {
+    my ($file) = @_;
+    return $file =~ /\.pkl$/ ? -s $file // ''
+        : Digest::MD5::md5_hex(grep { !/^%Last time/ } read_lines($file));
+}
+
+# The files that programs other than TeX write or read.
+sub outputs {
+    my ($folder, $job) = @_;
+    return bsd_glob("$folder$job.{bbl,fdb_latexmk,pytxcode}"),
+        bsd_glob("${folder}pythontex-files-$job/*");
+}
+
+# However latexmk ends, nothing that it has started goes on, and writes into the next build.
+sub watch {
+    $ENV{PYCODE_BUILD} = "$$-$^T";
+    pipe my $watched, my $alive or return;
+    my $watcher = fork // return;
+    return $alive if $watcher;
+    $0 = 'watcher';    # killall latexmk is not meant for it
+    $SIG{$_} = 'IGNORE' for qw(HUP INT QUIT TERM);
+    close $_ for $alive, *STDIN, *STDOUT, *STDERR;
+    kill_all("PYCODE_BUILD=$ENV{PYCODE_BUILD}") unless <$watched>;
+    POSIX::_exit(0);
+}
+
+# Kills the processes that have `$mark` in their environment, where /proc shows it.
+sub kill_all {
+    my ($mark) = @_;
+    for (1 .. 100) {
+        my @marked;
+        for my $file (bsd_glob('/proc/[0-9]*/environ')) {
+            my %environment = map { $_ => 1 } split /\0/, join('', read_lines($file));
+            push @marked, $file =~ /(\d+)/ if $environment{$mark};
+        }
+        return unless kill 'KILL', @marked;
+    }
+}
+
+# What results.tex says of the run that wrote it: how it ended, in which folder it ran, the files
+# it read and wrote with their digests, and the claims it checked.
+sub run_record {
+    my %run = (
+        (state => 'missing', folder => '', blocks => '', n_claims => 0),
+        (inputs => {}, read => [], claims => {}),
+    );
+    my @lines = read_lines("$root/results.tex");
+    return %run unless @lines && $lines[-1] eq "% end\n";
+    for (@lines) {
+        $run{state}     = $1 if /^\\resultstate\{(\w+)\}/;
+        $run{failure}  .= "$1\n" if /^% failure (.+)/;
+        $run{blocks}    = $1 if /^\\resultblocks\{(\w*)\}/;
+        $run{n_claims}  = $1 if /^% claims (\d+)/;
+        $run{folder}    = $1 if /^% in (.*)/;
+        $run{inputs}{"$2 $3"} = $1 if /^% (?:read|wrote) (\w*) (\w+) (.*)/;
+        push @{$run{read}}, $1 if /^% read \w* file (.*)/;
+        $run{claims}{$1} = 1 if /^\\claimstate\{(.*)\}\{\w+\}/;
+    }
+    return %run;
+}
+
+# Whether a run did not end well, its files are not as it left them, or a claim is new.
+sub outdated {
+    my %run = @_;
+    my $claims = join '', read_lines(($aux_dir1 // '') . "$job.claims");
+    my %places = map { $_ => 1 } $claims =~ /(.*\n.*\n)/g;
+    my @claims = grep { !/^% / } split /^/, $claims;
+    my $blocks = blocks(($aux_dir1 // '') . "$job.pytxcode");
+    return $run{state} ne 'complete'
+        || ($blocks && $blocks ne $run{blocks})
+        || grep({ digest(split / /, $_, 2) ne $run{inputs}{$_} } keys %{$run{inputs}})
+        || $run{n_claims} != keys %places    # one less is checked already, but counted
+        || grep { !$run{claims}{s/\s+$//r} } @claims;
+}
+
+# What macros.tex and results.py compute as well: a digest of the code, wherever it stands.
+sub blocks {
+    my $digest = '';
+    for (read_lines(shift)) {
+        last if /^=>PYTHONTEX:SETTINGS#/;
+        my $line = /^=>PYTHONTEX#/ ? (split /#/)[6] : s/[ \t]*\n//r;
+        $digest = uc Digest::MD5::md5_hex($digest . $line);
+    }
+    return $digest;
+}
+
+sub read_lines { open my $file, '<', shift or return; return <$file> }
+
+sub saved { return (stat shift)[9] // 0 }
+
+# What literate/inputs.py finds for an input.
+sub digest {
+    my ($kind, $name) = @_;
+    return defined $ENV{$name} ? Digest::MD5::md5_hex($ENV{$name}) : '' if $kind eq 'env';
+    return -d $name ? 'folder' : -e $name ? 'file' : '' if $kind eq 'exists';
+    # latexmk 4.86 has another stat, which knows no `_` and has parts of seconds.
+    return -e $name ? join '_', (CORE::stat _)[7, 9] : '' if $kind eq 'stamp';
+    if ($kind =~ /^(folder|packages)$/) {
+        opendir my $folder, $name or return '';
+        my %found = map { $_ => 1 } readdir $folder;
+        my $made  = qr/^(?:\.|pythontex-files-|__pycache__$|results\.(?:tex|json)$|.*\.(?:aux|bbl|blg
+            |claims|fdb_latexmk|fls|log|made|out|pytxcode|synctex.*|xdv)$)/x;
+        my @names = $kind eq 'packages' ? grep { /-info$/ } keys %found
+            : grep { !/$made/ && !(/^(.*)\.pdf$/ && $found{"$1.tex"}) } keys %found;
+        return Digest::MD5::md5_hex(join "\n", sort @names);
+    }
+    open my $file, '<:raw', $name or return '';
+    return Digest::MD5->new->addfile($file)->hexdigest;
+}
+
+my $postponed;
+
+sub run_pythontex {
+    my $job = "$aux_dir1$root_filename";
+    if (!$postponed && saved($texfile_name) > saved("$job.pytxcode")) {
+        # The blocks may have changed: LaTeX first, and then this again.
+        rdb_one_rule($current_primary, sub { $$Pout_of_date = 1 });
+        run_again("$job.pytxcode");
+        return !($postponed = 1);
+    }
+    $postponed = 0;
+
+    my ($code, @output) = (0);
+    # PythonTeX knows when a block has changed, but not all the files behind it, and it
+    # must not be left with the old ones if someone saves a file during a long run.
+    for my $attempt (1 .. 3) {
+        my %run = run_record();
+        my @always = ('--rerun=always')
+            x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
+        last if $attempt > 1 && !@always;
+        @always = '--rerun=always' if ($ENV{PYCODE_AUDIT} // '') eq 'all';
+        unlink "$root/results.tex" if $run{state} ne 'complete';    # it tells of another failure
+        rdb_ensure_file($rule, $_) for bsd_glob('{pycode,literate}/*.{py,mplstyle}'), "$job.claims";
+        @output = ();
+        # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
+        local $ENV{PYCODE_RUN} = $$;
+        my $pid = open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
+        my $status;
+        # Its blocks do not end with it, and would keep the pipe open.
+        local $SIG{CHLD} = sub {
+            local ($?, $!);
+            return if waitpid($pid, POSIX::WNOHANG) != $pid;
+            $status = $?;
+            kill_all("PYCODE_RUN=$$");
+        };
+        while (<$pipe>) { print balanced($_); push @output, $_ }
+        close $pipe;
+        $code = $status //= $?;
+        push @output, "\nPythonTeX was killed: build again\n" if $status & 127;
+        last if $code;
+    }
+    my $refusal = refusal(read_lines("$job.pytxcode"));
+    my %run = run_record();
+    rdb_ensure_file($rule, $_) for @{$run{read}};
+    return 0 unless $code || $refusal || $run{state} ne 'complete';
+
+    # PythonTeX leaves old values if it does not reach its own end.
+    my $ended = grep { /^PythonTeX: / } @output;
+    rmtree("${aux_dir1}pythontex-files-$root_filename") if $refusal || !$ended;
+    write_failure($refusal // join '', @output) if $refusal || $run{state} ne 'failed';
+    return 1;
+}
+
+# A line with a parenthesis for each: by them editors see in the log which file LaTeX is in.
+sub balanced {
+    my ($line) = @_;
+    my ($before, $after) = ('', '');
+    for ($line =~ /[()]/g) {
+        if    ($_ eq '(')      { $after .= ')' }
+        elsif (length $after)  { chop $after }
+        else                   { $before .= '(' }
+    }
+    return $before . $line =~ s/(?=\n?\z)/$after/r;
+}
+
+# Lets latexmk run PythonTeX at the next opportunity, as if its source had changed.
+sub run_again {
+    my ($source) = @_;
+    delete $$PHsource{$source};
+    rdb_ensure_file($rule, $source, undef, 1);
+}
+
+# What of the blocks would not be followed, and so could show old values.
+sub refusal {
+    my @code = @_;
+    return "no block of $root_filename.tex calls results.begin(pytex)"
+        unless grep { /\bbegin\(pytex\b/ } @code;
+    my %sessions = map { /^=>PYTHONTEX#(\w+#\w+)#.*#(.*)#(\d+)#$/ ? ($1 => place($2, $3)) : () } @code;
+    return undef if keys %sessions < 2;
+    my ($other) = sort grep { $_ ne 'py#default' } keys %sessions;
+    return "$sessions{$other}: all blocks run in one session, but here is $other";
+}
+
+# A line of a file, of the document's own if PythonTeX names none.
+sub place { return ($_[0] || "$root_filename.tex") . ":$_[1]" }
+
+# Where a line of code stands that PythonTeX may have looked for in another file.
+sub places_of {
+    my ($wanted) = @_;
+    my ($file, $line, @places);
+    for (read_lines("$aux_dir1$root_filename.pytxcode")) {
+        last if /^=>PYTHONTEX:SETTINGS#/;
+        if (/^=>PYTHONTEX#/) { ($file, $line) = (split /#/)[9, 10] }
+        else { $line++; push @places, place($file, $line) if /^\s*\Q$wanted\E\s*$/ }
+    }
+    return @places;
+}
+
+# Marks the paper as failed where the run could not do so itself: Python or PythonTeX is
+# missing, literate cannot be imported, a block is no Python.
+sub write_failure {
+    my ($output) = @_;
+    $output =~ s/\n-{20,}\n.*//s;
+    my $line     = $output =~ /error on line (\d+)(?: in "(.*)")?:/ ? place($2, $1) . ': ' : '';
+    my @places   = $output =~ /py_default_default\.py", line \d+\n\s*(.*)/ ? places_of($1) : ();
+    $line = "$places[0]: " if @places == 1;
+    my ($reason) = grep { /\S/ } reverse split /\n/, $output;
+    # What PythonTeX says then is about Windows.
+    $reason = 'there is no python on PATH: run make' if $output =~ m{cmd /C};
+    $reason = 'the run ended before its last block' if $reason =~ /^This is PythonTeX|delims/;
+    my @source   = $output =~ m{((?:pycode|literate)/\w+\.py)", line (\d+)}g;
+    my $failure  = $line . ($reason =~ s/^\s+//r) . (@source ? " ($source[-2]:$source[-1])" : '');
+    # As LaTeX can set it: no backslash but in front of what needs one, and only ASCII.
+    my $shown = $failure =~ s/[\\~^]/ /gr =~ s/([&%\$#_{}])/\\$1/gr =~ s/[^ -~]/?/gr;
+    $shown =~ s{/}{/\\allowbreak{}}g;
+    open my $record, '>', "$root/results.tex" or return;
+    print $record "\\resultstate{failed}{$shown}\n% failure $failure\n% end\n";
+    close $record;
+}
+
+# The last word after a failure; in latexmk -pvc after each, before latexmk's own.
+my $explained;
+sub explain {
+    STDOUT->flush();
+    my %run = run_record();
+    print STDERR "\n$run{failure}" if $run{failure};
+    for (grep /no result is called `/, read_lines($log_name)) {
+        my ($place, $key) = /(\S+:\d+): no result is called `([^']+)'/ or next;
+        open my $near, '-|', 'python3', '-c',
+            'import sys; from literate import results; print(*results.near(sys.argv[1]))', $key;
+        chomp(my $names = <$near> // '');
+        print STDERR "\n$place: no result is called $key; near it: $names\n";
+    }
+    # LaTeX names another line, or none, for what this leads to.
+    my ($number, $failed) = (0, grep /^(?:!|\S+:\d+:) /, read_lines($log_name));
+    for ($failed ? read_lines($texfile_name) : ()) {
+        $number++;
+        print STDERR "\n" . place('', $number) . ': LaTeX reads % in the argument of a command as a'
+            . " comment: compute what is printed here in a block\n"
+            if /^[^%]*\\[A-Za-z]+\*?(?:\[[^]]*\])?\{[^{}%]*\\py[bcs]?\{[^}%]*(?<!\\)%/;
+    }
+    $explained = 1;
+    return pause_build();
+}
+
+# Whether the PDF is as long as TeX says: on a full disk it may not be.
+sub whole_pdf {
+    my $pdf = "$out_dir1$root_filename.pdf";
+    my $log = join '', read_lines($log_name);
+    my ($bytes) = $log =~ /Output written on .*\.pdf \(.*, (\d+) bytes\)/;
+    return !-e $pdf || !defined $bytes || -s $pdf == $bytes;
+}
+
+END {
+    my $status = $?;
+    if ($cleanup_mode) {
+        # What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
+        rmtree([bsd_glob(($aux_dir || $out_dir || '.') . '/pythontex-files-*')]);
+        unlink "$root/results.tex", "$root/$job.made";
+        unlink bsd_glob("$root/figures/*.pdf") if $cleanup_mode == 1;
+    }
+    else {
+        if (!$status && !whole_pdf()) {
+            print STDERR "\n$root_filename.pdf is not whole: is the disk full?\n";
+            $status = 12;
+        }
+        explain() if $status && !$explained;
+        end_build($status ? 'failed' : 'ended');
+    }
+    syswrite $life, "ended\n" if $life;
+    $? = $status;
+}
+
+1;

@@ -1,0 +1,432 @@
+"""latexmk builds the paper in one call, never shows an old value, and does nothing twice."""
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from literate.testing import Paper
+
+MODULES = ("__init__", "data", "evaluation", "figures", "fonts", "models", "results", "tex")
+
+
+def assert_like_cold(paper: Paper, cold: Path) -> None:
+    """What a warm build left is what a build of the same sources from nothing gives."""
+    fresh = paper.copy(cold)
+    assert fresh.build().code == 0
+    assert_same(paper, fresh)
+
+
+def assert_same(paper: Paper, fresh: Paper) -> None:
+    assert paper.pages() == fresh.pages()
+    for name in ("paper.pdf", "results.json", "figures/mistakes.pdf"):
+        assert (paper.folder / name).read_bytes() == (fresh.folder / name).read_bytes(), name
+
+
+def edit(file: str, old: str, new: str) -> Callable[[Paper], None]:
+    return lambda paper: paper.edit(file, old, new)
+
+
+EDITS = {
+    "prose": edit("paper.tex", "a word", "two words"),
+    "lines of prose": edit("paper.tex", "Early:", "More.\n\nEarly:"),
+    "block": edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)"),
+    "style": edit("pycode/paper.mplstyle", "axes.titlesize: 8", "axes.titlesize: 7"),
+    "macros": edit(
+        "literate/macros.tex", r"\footnotesize \bfseries \color { red }", r"\footnotesize"
+    ),
+    "data": edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n"),
+    "references": edit("references.bib", "{Literate Programming}", "{Illiterate Programming}"),
+}
+DELETED = ("figures/mistakes.pdf", "results.tex", "results.json", "paper.pdf")
+DELETED += ("pythontex-files-paper",)
+
+
+def test_nothing_is_run_again_by_a_latexmk_with_its_own_stat(small: Paper) -> None:
+    # That of Debian 13 imports this, too.
+    assert small.run("latexmk", PERL5OPT="-MTime::HiRes=stat").rules == []
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=list(EDITS))
+def test_edited_paper_is_like_a_cold_one(small: Paper, tmp_path: Path, change) -> None:
+    before = small.pages()
+    change(small)
+    build = small.build()
+    assert build.code == 0, build.output
+    assert_like_cold(small, tmp_path / "cold")
+    if change in (EDITS["prose"], EDITS["block"], EDITS["data"], EDITS["references"]):
+        assert small.pages() != before
+    assert small.build().rules == []
+
+
+def test_all_builds_of_a_commit_are_the_same(built_study: Paper, tmp_path: Path) -> None:
+    other = built_study.copy(tmp_path / "other folder")
+    # A year later by the clock of all that writes into the PDF, in another place.
+    build = other.run(
+        *("faketime", "-f", "+400d", "latexmk"),
+        FAKETIME_ONLY_CMDS="pdflatex,python,python3",
+        NO_FAKE_STAT="1",
+        PYTHONHASHSEED="77",
+        PYCODE_WORKERS="2",
+        TZ="Asia/Tokyo",
+        LC_ALL="C",
+    )
+    assert build.code == 0, build.output
+    for name in ("paper.pdf", "results.json", "figures/performance.pdf"):
+        same = (built_study.folder / name).read_bytes() == (other.folder / name).read_bytes()
+        assert same, name
+
+
+def test_a_commit_dates_the_pdf_anew_and_runs_no_python(small: Paper, tmp_path: Path) -> None:
+    for command in (("init", "-q"), ("add", "paper.tex"), ("commit", "-qm", "One")):
+        assert small.run("git", "-c", "user.name=A", "-c", "user.email=a@b", *command).code == 0
+    before = (small.folder / "paper.pdf").read_bytes()
+    assert small.build().rules == ["pdflatex"]
+    assert (small.folder / "paper.pdf").read_bytes() != before
+    assert small.build().rules == []
+    cold = small.copy(tmp_path / "cold")
+    shutil.copytree(small.folder / ".git", cold.folder / ".git")
+    assert cold.build().code == 0
+    assert_same(small, cold)
+
+
+@pytest.mark.parametrize("name", DELETED)
+def test_deleted_output_is_made_again(small: Paper, built_small: Paper, name: str) -> None:
+    path = small.folder / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    build = small.build()
+    assert build.code == 0, build.output
+    assert_same(small, built_small)
+    assert small.build().rules == []
+
+
+def test_word_of_prose_runs_no_python(small: Paper) -> None:
+    small.edit("paper.tex", "a word", "two words")
+    assert small.build().rules == ["pdflatex"]
+
+
+def test_each_module_is_followed_even_twice_within_a_second(small: Paper) -> None:
+    def build(marks: str) -> None:
+        build = small.build()
+        assert build.code == 0, build.output
+        assert f"Marks: [{', '.join(marks)}]" in small.pages()[0]
+
+    for n, module in enumerate(MODULES):
+        path = small.folder / f"pycode/{module}.py"
+        if not path.exists():
+            path = small.folder / f"literate/{module}.py"
+        source = path.read_text(encoding="utf-8")
+        for mark in (1, 2):  # of the same length, and saved in the same second
+            path.write_text(f"{source}\nMARK = {mark}\n", encoding="utf-8")
+            os.utime(path, (2e9, 2e9))
+            build("2" * n + str(mark) + "0" * (len(MODULES) - n - 1))
+
+
+def test_nothing_runs_when_nothing_has_changed(small: Paper) -> None:
+    assert small.build().rules == []
+    for path in small.folder.rglob("*"):
+        if path.is_file() and ".venv" not in path.parts:
+            path.touch()
+    assert small.build().rules == []
+
+
+def test_new_result_used_in_the_same_edit(small: Paper) -> None:
+    small.edit("paper.tex", "images =", 'results.record("new", 42)\nimages =')
+    small.edit("paper.tex", "a word.", r"a word, \num{\result{new}} and \result{new}.")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "42 and 42." in small.pages()[0]
+    assert small.build().rules == []
+
+
+def test_paper_from_the_future(small: Paper, tmp_path: Path) -> None:
+    small.edit("paper.tex", "split(rows, folds=3)", "split(rows, folds=3, seed=1)")
+    os.utime(small.folder / "paper.tex", (4e9, 4e9))
+    assert small.build().code == 0
+    assert_like_cold(small, tmp_path / "cold")
+
+
+@pytest.mark.parametrize("place", ["from pycode", "images ="], ids=["before", "after"])
+@pytest.mark.parametrize("module", ["helper", "pycode.sub.helper"])
+def test_module_of_ones_own_is_followed(small: Paper, module: str, place: str) -> None:
+    path = small.folder / f"{module.replace('.', '/')}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('V = "alpha"\n')
+    small.run(str(small.folder / ".venv/bin/python"), "-c", f"import {module}")  # leaves bytecode
+    small.edit("paper.tex", place, f"import {module}\n{place}")
+    small.edit("paper.tex", "images =", f"print({module}.V)\nimages =")
+    assert small.build().code == 0
+    assert "alpha" in small.pages()[0]
+    path.write_text('V = "omega"\n')
+    assert small.build().code == 0
+    assert "omega" in small.pages()[0]
+
+
+@pytest.mark.parametrize("name", ["figures/mistakes.pdf", "results.json", "results.tex"])
+@pytest.mark.parametrize("contents", [b"", b"%PDF-1.4 of another paper"], ids=["empty", "other"])
+def test_replaced_output_is_made_again(small: Paper, built_small: Paper, name, contents) -> None:
+    (small.folder / name).write_bytes(contents)
+    assert small.build().code == 0
+    assert_same(small, built_small)
+
+
+def test_relative_path_in_a_block_is_the_papers(unbuilt: Paper) -> None:
+    (unbuilt.folder / "note.txt").write_text("alpha", encoding="utf-8")
+    unbuilt.edit("paper.tex", "images =", 'print(open("note.txt").read())\nimages =')
+    assert unbuilt.build("-outdir=build").code == 0
+    assert "alpha" in unbuilt.pages("build/paper.pdf")[0]
+
+
+def test_file_that_a_block_opens_is_followed(small: Paper) -> None:
+    (small.folder / "note.txt").write_text("alpha", encoding="utf-8")
+    small.edit("paper.tex", "images =", 'print(open("note.txt").read())\nimages =')
+    assert small.build().code == 0
+    assert "alpha" in small.pages()[0]
+    (small.folder / "note.txt").write_text("omega", encoding="utf-8")
+    assert small.build().code == 0
+    assert "omega" in small.pages()[0]
+
+
+@pytest.mark.parametrize("engine", ["-pdf", "-pdfxe", "-pdflua"])
+def test_engines_from_a_clean_tree(unbuilt: Paper, built_small: Paper, engine: str) -> None:
+    build = unbuilt.build(engine)
+    assert build.code == 0, build.output
+    assert build.rules.count("pythontex") == 1
+    assert words(unbuilt) == words(built_small)
+    assert unbuilt.build(engine).rules == []
+
+
+def words(paper: Paper) -> list[str]:
+    # Engines differ in how far apart pdftotext sees the letters.
+    return ["".join(page.split()) for page in paper.pages()]
+
+
+def test_output_directory(unbuilt: Paper, built_small: Paper) -> None:
+    build = unbuilt.build("-outdir=build")
+    assert build.code == 0, build.output
+    assert unbuilt.pages("build/paper.pdf") == built_small.pages()
+    assert not (unbuilt.folder / "paper.pdf").exists()
+    assert unbuilt.build("-outdir=build").rules == []
+
+
+def test_both_folders_follow_the_same_edit(small: Paper) -> None:
+    assert small.build("-outdir=build").code == 0
+    small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")
+    small.edit("paper.tex", "a word", "two words")
+    assert small.build("-outdir=build").code == 0
+    assert small.build().code == 0
+    assert small.pages() == small.pages("build/paper.pdf")
+    assert "two words" in small.pages()[0]
+
+
+def test_folder_with_space_and_accent(unbuilt: Paper, built_small: Paper, tmp_path: Path) -> None:
+    paper = unbuilt.copy(tmp_path / "mon café/été 2")
+    build = paper.build()
+    assert build.code == 0, build.output
+    assert paper.pages() == built_small.pages()
+
+
+def test_latex_workshop(unbuilt: Paper, built_small: Paper) -> None:
+    folder = unbuilt.folder
+    build = unbuilt.build(
+        *("-synctex=1", "-interaction=nonstopmode", "-file-line-error", "-pdf"),
+        *(f"-outdir={folder}", f"{folder}/paper"),
+    )
+    assert build.code == 0, build.output
+    assert unbuilt.pages() == built_small.pages()
+
+
+def test_preview_follows_edits_and_survives_an_error(small: Paper) -> None:
+    viewer = small.start("latexmk", "-pvc", "-view=none")
+
+    def wait_for(text: str) -> None:
+        for _ in range(120):
+            if any(text in page for page in small.pages()):
+                return
+            time.sleep(0.5)
+        pytest.fail(f"{text!r} did not appear in {small.pages()}")
+
+    try:
+        time.sleep(3)
+        small.edit("paper.tex", "a word", "two words")
+        wait_for("two words")
+        small.edit("literate/tex.py", '"""Python values', 'MARK = 1 / 0\n"""Python values')
+        wait_for("has not been completed")
+        small.edit("literate/tex.py", 'MARK = 1 / 0\n"""', 'MARK = 7\n"""')
+        wait_for("0, 0, 7]")
+        assert small.build().code == 0  # in between others may build
+    finally:
+        os.killpg(viewer.pid, signal.SIGKILL)
+        viewer.wait()
+
+
+def test_cleaning_up(small: Paper) -> None:
+    def left() -> set[str]:
+        files = {str(p.relative_to(small.folder)) for p in small.folder.rglob("*")}
+        return {
+            name
+            for name in files
+            if not name.startswith((".venv", ".cache", "pycode", "literate", "results/"))
+        }
+
+    sources = {"paper.tex", "references.bib", "latexmkrc", "rows.csv", "figures"}
+    kept = sources | {"figures/README.md", "results.json", "results", "pyproject.toml"}
+    assert small.build("-c").code == 0
+    assert left() == kept | {"paper.pdf", "figures/mistakes.pdf"}
+    assert small.build("-C").code == 0
+    assert left() == kept
+
+
+def put(file: str, text: str) -> Callable[[Paper], None]:
+    def write(paper: Paper) -> None:
+        (paper.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (paper.folder / file).write_text(text, encoding="utf-8")
+
+    return write
+
+
+def insert(paper: Paper) -> None:
+    with sqlite3.connect(paper.folder / "base.db") as database:
+        database.execute("create table if not exists t (a)")
+        database.execute("insert into t values (1)")
+
+
+COUNT = "__import__('sqlite3').connect('base.db').execute('select count(*) from t').fetchone()"
+# What a block asks for, what is there first, what is there then, and what the page says then.
+ASKED = {
+    "a pattern": (
+        "len(list(Path('more').glob('*.csv')))",
+        *(put("more/a.csv", ""), put("more/b.csv", ""), "2"),
+    ),
+    "a listing": ("os.listdir('more')", put("more/a", ""), put("more/z", ""), "z"),
+    "a folder that may be there": (
+        "Path('kept').mkdir(exist_ok=True) or Path('kept/x').read_text()",
+        *(put("kept/x", "low"), put("kept/x", "high"), "high"),
+    ),
+    "existence": ("Path('alpha').exists()", put("beta", ""), put("alpha", ""), "True"),
+    "a database": (COUNT, insert, insert, "(2,)"),
+    "a hidden file": (
+        "open('.data/x').read()",
+        *(put(".data/x", "low"), put(".data/x", "high"), "high"),
+    ),
+    "a file of the system's folder": (
+        "Path('../elsewhere').read_text()",
+        *(put("../elsewhere", "low"), put("../elsewhere", "high"), "high"),
+    ),
+    "an unbuffered file": (
+        "io.FileIO(Path('raw')).read().decode()",
+        *(put("raw", "low"), put("raw", "high"), "high"),
+    ),
+    "what is named": ("results.depends('seen') or 1", put("seen/a", "1"), put("seen/a", "2"), "1"),
+    "an import": (
+        "helper.VALUE",
+        *(put("helper.py", "VALUE = 'low'"), put("helper.py", "VALUE = 'high'"), "high"),
+    ),
+    "a file at the top of a module": (
+        "helper.VALUE",
+        *(put("note.txt", "low"), put("note.txt", "high"), "high"),
+    ),
+    "a package of parts": (
+        "__import__('parts.part').part.VALUE",
+        *(put("parts/part.py", "VALUE = 1"), put("parts/part.py", "VALUE = 22"), "22"),
+    ),
+}
+
+
+def test_what_blocks_ask_for_is_followed(small: Paper) -> None:
+    top = "from pathlib import Path\nVALUE = Path('note.txt').read_text()\n"
+    put("noted.py", top)(small)
+    for _, before, _, _ in ASKED.values():
+        before(small)
+    asked = "".join(
+        f"print('Asked {n}:', {code.replace('helper', 'noted') if 'top' in name else code}, '.')\n"
+        for n, (name, (code, *_)) in enumerate(ASKED.items())
+    )
+    modules = "import io, os, helper, noted\nfrom pathlib import Path\n"
+    small.edit("paper.tex", "import pycode\n", f"import pycode\n{modules}")
+    small.edit("paper.tex", "images =", f"{asked}images =")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert small.build().rules == []
+    for n, (name, (_, _, change, after)) in enumerate(ASKED.items()):
+        change(small)
+        build = small.build()
+        assert build.code == 0, build.output
+        assert build.rules.count("pythontex") == 1, name
+        said = re.search(rf"Asked {n}: (.*?) \.", small.pages()[0])
+        assert said
+        assert after in said[1], name
+        assert small.build().rules == [], name
+
+
+@pytest.mark.parametrize("what", ["variable", "packages", "requirements"])
+def test_what_surrounds_a_run_is_followed(small: Paper, tmp_path: Path, what: str) -> None:
+    places = tmp_path / "x-packages"
+    (places / "thing-1.0.dist-info").mkdir(parents=True)
+    (small.folder / "requirements.txt").write_text("thing==1.0\n")
+    small.edit("paper.tex", "images =", "import os; print(os.environ.get('LEVEL'))\nimages =")
+    env = {"PYTHONPATH": str(places), "LEVEL": "low"}
+    assert small.run("latexmk", **env).code == 0
+    assert small.run("latexmk", **env).rules == []
+    if what == "variable":
+        env["LEVEL"] = "high"
+    elif what == "packages":
+        (places / "thing-1.0.dist-info").rename(places / "thing-2.0.dist-info")
+    else:
+        (small.folder / "requirements.txt").write_text("thing==2.0\n")
+    build = small.run("latexmk", **env)
+    assert build.code == 0
+    assert "pythontex" in build.rules
+    assert env["LEVEL"] in small.pages()[0]
+    assert small.run("latexmk", **env).rules == []
+
+
+def test_module_saved_between_its_import_and_the_beginning(small: Paper) -> None:
+    save = "import os; os.system('echo V = 2 > helper.py')"  # as an editor would
+    saves = f"import helper\nif helper.V == 1: {save}\n"
+    (small.folder / "helper.py").write_text("V = 1")
+    (small.folder / "saving.py").write_text(saves)
+    small.edit("paper.tex", "import pycode\n", "import pycode, helper, saving\n")
+    small.edit("paper.tex", "images =", "print(f'V is {helper.V}')\nimages =")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "V is 2" in small.pages()[0]
+
+
+def test_only_imports_and_constants_may_precede_a_run(small: Paper) -> None:
+    small.edit("paper.tex", "results.begin", "rows = data.digits()\nresults.begin")
+    build = small.build()
+    assert build.code != 0
+    assert "'rows = data.digits()' stands before results.begin(pytex)" in build.output
+    small.edit("paper.tex", "rows = data.digits()\n", "seed = 3\n")
+    assert small.build().code == 0
+    (small.folder / "helper.py").touch()
+    small.edit("paper.tex", "import pycode\n", "import helper\nimport pycode\n")
+    assert "helper is imported before literate" in small.build().output
+
+
+def test_what_cannot_be_followed_is_said(small: Paper) -> None:
+    lscpu = "import subprocess; subprocess.run(['lscpu'], capture_output=True)\n"  # as numpy 1.26
+    small.edit("paper.tex", "images =", f"{lscpu}images =")
+    assert "is not followed" not in small.build().output
+    small.edit("paper.tex", lscpu, "import subprocess; subprocess.run(['true'])\n")
+    build = small.build()
+    assert build.code == 0
+    assert "what another process, which a block has started, reads is not followed" in build.output
+    small.edit("paper.tex", "subprocess.run", "results.depends('rows.csv'); subprocess.run")
+    assert small.build().code == 0
+    # LaTeX's first pass still shows what the old run has said.
+    assert "is not followed" not in small.read("paper.log")
+
+
+def test_every_remembered_value_can_be_computed_again(small: Paper, built_small: Paper) -> None:
+    build = small.run("latexmk", "-g", PYCODE_AUDIT="all")
+    assert build.code == 0, build.output
+    assert "pythontex" in build.rules
+    assert_same(small, built_small)

@@ -1,0 +1,295 @@
+"""A claim that its results do not support is named, struck and fails the build; others pass."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pypdf
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from literate import claims
+from literate.testing import ROOT, Paper, quicken, red_rules
+
+
+def entry(value, interval=None, n=None) -> dict:
+    return {"value": value, "interval": interval, "n": n}
+
+
+RESULTS = {
+    "svm.test": entry(0.93, [0.9, 0.95], 400),
+    "mlp.test": entry(0.95),
+    "curve.10": entry(3),
+    "name": entry("SVM"),
+}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "svm.test < mlp.test",
+        "mlp.test - svm.test > 0.01 and not svm.test > mlp.test",
+        "svm.test.low >= 0.9 and svm.test.high <= 0.95 and svm.test.n == 400",
+        'name == "SVM" or name == "svm.test"',
+        "curve.10 == 3 and 2 < curve.10 <= 3",
+        "abs(svm.test - mlp.test) < 3e-2",
+        "max(svm.test, mlp.test) == mlp.test",
+        "name in ('SVM', 'MLP')",
+        "-svm.test / 2 < 0",
+    ],
+)
+def test_conditions_that_hold(condition):
+    assert claims.check(condition, RESULTS) == ""
+
+
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("svm.test > mlp.test", "svm.test = 0.93 > mlp.test = 0.95 is false"),
+        ("curve.10 > 3", "curve.10 = 3 > 3 is false"),
+        ("name == 'MLP'", "name = 'SVM' == 'MLP' is false"),
+        ("svm.tests > 1", "no result is called svm.tests; near it: svm.test"),
+        ("mlp.test.low > 0", "no result is called mlp.test.low"),
+        ("svm.test", "svm.test = 0.93 cannot be checked: this is neither true nor false"),
+        ("name > 1", "cannot be checked: '>' not supported"),
+        ("svm.test >", "cannot be checked: invalid syntax"),
+        ("svm.test / 0 > 1", "division by zero"),
+        ("[x for x in (1, 2)] == 1", "no result is called x"),
+        ("(lambda: 1)() > 0", "no result is called lambda"),
+        ("'a'.upper() == name", "cannot be checked: Call may not stand in a claim"),
+        ("svm.test > 0 & mlp.test > 0", "cannot be checked: BinOp may not stand in a claim"),
+        ("svm.test and mlp.test > 0", "cannot be checked: this is neither true nor false"),
+        ("not 0 * svm.test", "cannot be checked: this is neither true nor false"),
+        ("1 > 0", "cannot be checked: a comparison without a result says nothing"),
+        ("svm.test > 0 and 'b' > 'a'", "cannot be checked: a comparison without a result"),
+        ("name in 'SVMs'", "cannot be checked: only after in, and always there, stands a list"),
+        ("(mlp.test, 1) > (svm.test, 2)", "cannot be checked: Tuple may not stand in a claim"),
+        ("mlp.test.n != 400", "no result is called mlp.test.n"),
+        ("_0 > 0", "no result is called _0"),
+        ("svm.test > 0 # and svm.test > 2", "cannot be checked: # may not stand in a claim"),
+        ("min() < svm.test", "cannot be checked: min expected at least 1 argument"),
+        ("not " * 3000 + "svm.test > 2", "cannot be checked: maximum recursion depth"),
+        ("\u00e9 < svm.test", "cannot be checked: Name may not stand in a claim"),
+    ],
+)
+def test_conditions_that_do_not_hold_or_are_none(condition, why):
+    assert why in claims.check(condition, RESULTS)
+
+
+numbers = st.floats(-10, 10, allow_nan=False).map(lambda x: round(x, 3))
+
+
+@given(numbers, numbers, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
+def test_comparisons_are_pythons(a, b, sign):
+    found = claims.check(f"a.x {sign} b.y", {"a.x": entry(a), "b.y": entry(b)})
+    assert (found == "") == eval(f"{a} {sign} {b}")
+
+
+CLAIMS = r"""
+\title{\claim{rows.logistic.test > 0.1}{In the title}}
+\begin{abstract}
+\claim{rows.logistic.test < 1.5}{In the abstract, with \interval{rows.logistic.test}.}
+\end{abstract}
+"""
+
+
+@pytest.fixture
+def claiming(small: Paper) -> Paper:
+    """A built paper with claims in many places."""
+    small.edit("paper.tex", r"\maketitle", CLAIMS + r"\maketitle\pagestyle{headings}")
+    macros = r"\input{literate/macros}"
+    small.edit("paper.tex", macros, macros + r"\usepackage{hyperref}")
+    small.edit(
+        "paper.tex",
+        "The second page.",
+        "\\section{\\claim{rows.logistic.n_bytes > 0}{In a heading}}\n"
+        "Text\\footnote{\\claim{rows.logistic.train > 0}{In a footnote}} and\n"
+        "\\begin{table}\\caption{\\claim{rows.logistic.cv > 0}{In a caption}}\\end{table}\n"
+        "\\claim{rows.logistic.test\n > 0 and\n rows.logistic.test < 2}"
+        "{over several lines, \\citep[vol.~27]{Knuth1984}\\footnote{A note.} of \\SI{3}{\\m}}\n"
+        "\\input{parts/more}",
+    )
+    part = "\n\\claim{rows.logistic.cv < 2}{In another file}.\n"
+    (small.folder / "parts").mkdir()
+    (small.folder / "parts/more.tex").write_text(part)
+    build = small.build()
+    assert build.code == 0, build.output
+    return small
+
+
+def test_claims_that_hold_are_set_as_text(claiming):
+    text = " ".join(claiming.pages())
+    places = ("title", "abstract", "heading", "footnote", "caption", "another file")
+    for place in places:
+        assert re.search(f"In (the |a |an )?{place}", text)
+    assert "over several lines, [1, vol. 27]" in text
+    assert "IN A HEADING" in text
+    outline: list[Any] = pypdf.PdfReader(claiming.folder / "paper.pdf").outline
+    assert [entry.title for entry in outline] == ["In a heading"]
+    recorded = json.loads(claiming.read("results.json"))
+    assert recorded["paper.n_claims"]["value"] == 7
+    assert claiming.build().rules == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("paper.tex", "rows.logistic.test > 0.1", "rows.logistic.test > 2"),
+        ("paper.tex", "rows.logistic.train > 0", "rows.logistic.train > 10"),
+        (
+            "paper.tex",
+            "rows.logistic.test\n > 0 and\n rows.logistic.test < 2",
+            "rows.logistic.test > 3",
+        ),
+        ("parts/more.tex", "rows.logistic.cv < 2", "rows.logistic.cv > 20"),
+    ],
+)
+def test_a_false_claim_fails_the_build_and_is_struck(claiming, file, old, new):
+    claiming.edit(file, old, new)
+    record = claiming.read("results.json")
+    where = f"{file}:{claiming.read(file).partition(new)[0].count(chr(10)) + 1}"
+    build = claiming.build("-f")
+    assert build.code != 0
+    key, sign, number = new.split()
+    value = json.loads(record)[key]["value"]
+    message = f"{where}: {key} = {value:.6g} {sign} {number} is false"
+    assert message in build.output
+    page = claiming.pages()[0]
+    assert "??" not in " ".join(claiming.pages())  # all else is set as ever
+    assert message.replace(" ", "") in page.replace(" ", "").replace("\N{MINUS SIGN}", "-")
+    assert claiming.read("results.json") == record
+    assert red_rules(claiming) >= 1
+    assert not re.search(r"^!", claiming.read("paper.log"), re.MULTILINE)
+    claiming.edit(file, new, old)
+    build = claiming.build()
+    assert build.code == 0, build.output
+    assert red_rules(claiming) == 0
+
+
+def test_a_claim_on_another_line_runs_no_python(claiming):
+    written = (claiming.folder / "results.json").stat().st_mtime_ns
+    claiming.edit("paper.tex", "Early:", "% a comment\n\nEarly:")
+    build = claiming.build()
+    assert build.code == 0
+    assert "pdflatex" in build.rules
+    assert (claiming.folder / "results.json").stat().st_mtime_ns == written
+
+
+def test_claims_are_counted_when_one_is_gone(claiming):
+    more = "Early: \\result{paper.n_claims} claims \\claim{rows.logistic.cv < 2}{again}."
+    claiming.edit("paper.tex", "Early:", more)
+    assert claiming.build().code == 0
+    assert "Early: 8 claims" in " ".join(claiming.pages())
+    claiming.edit("paper.tex", " \\claim{rows.logistic.cv < 2}{again}", "")
+    assert claiming.build().code == 0
+    assert "Early: 7 claims" in " ".join(claiming.pages())
+    assert json.loads(claiming.read("results.json"))["paper.n_claims"]["value"] == 7
+    assert claiming.build().rules == []
+
+
+def test_a_claim_with_an_unknown_key_names_near_ones(claiming):
+    claiming.edit("paper.tex", "rows.logistic.train > 0", "rows.logistics.train > 0")
+    build = claiming.build()
+    assert build.code != 0
+    assert "no result is called rows.logistics.train; near it: rows.logistic.train" in build.output
+
+
+def test_claims_with_an_output_directory(claiming):
+    assert claiming.build("-outdir=build").code == 0
+    claiming.edit("paper.tex", "rows.logistic.train > 0", "rows.logistic.train > 10")
+    build = claiming.build("-outdir=build")
+    assert build.code != 0
+    assert "is false" in build.output
+
+
+def nested(results: dict) -> dict:
+    """The results as Python objects, `a.b.c` for each key that Python can write so."""
+    root = SimpleNamespace()
+    for key, found in results.items():
+        if key == "environment":
+            continue
+        at = root
+        for part in key.split("."):
+            name = f"_{part}" if part[0].isdigit() else part
+            if not hasattr(at, name):
+                setattr(at, name, SimpleNamespace())
+            at = getattr(at, name)
+        at.value = found["value"]
+        if found["interval"]:
+            at.low = SimpleNamespace(value=found["interval"][0])
+            at.high = SimpleNamespace(value=found["interval"][1])
+    return vars(root)
+
+
+def holds(condition: str, results: dict) -> bool:
+    """Whether a condition holds, by another way than literate.claims: Python's own objects."""
+    tree = ast.parse(
+        re.sub(r"\.(\d)", r"._\1", re.sub(r"(?<![\w.])(\d+)\.(\d)", r"\1#\2", condition)).replace(
+            "#", "."
+        ),
+        mode="eval",
+    )
+
+    class Value(ast.NodeTransformer):
+        def visit_Attribute(self, node):
+            return ast.Attribute(node, "value", ast.Load())
+
+        def visit_Name(self, node):
+            if node.id in {"abs", "min", "max"}:
+                return node
+            return ast.Attribute(node, "value", ast.Load())
+
+    names = nested(results) | {"abs": abs, "min": min, "max": max}
+    code = compile(ast.fix_missing_locations(Value().visit(tree)), "claim", "eval")
+    try:
+        return eval(code, {}, names)
+    except (AttributeError, NameError, TypeError):
+        return False
+
+
+CLAIM = re.compile(r"\\claim\{([^{}]*)\}")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        (
+            "pycode/data.py",
+            "made.X, made.y,",
+            "made.X, np.random.default_rng(0).permutation(made.y),",
+        ),
+        ("pycode/models.py", '        "SVM": SVC(kernel="rbf", random_state=seed),\n', ""),
+        ("paper.tex", "\nseed = 42\n", "\nseed = 43\n"),
+    ],
+    ids=["labels shuffled", "SVM removed", "another seed"],
+)
+def test_the_shipped_paper_names_exactly_the_claims_that_no_longer_hold(
+    tmp_path: Path, file, old, new
+):
+    paper = Paper(ROOT).copy(tmp_path / "paper")
+    quicken(paper)
+    paper.edit("paper.tex", "n_samples=2000", "n_samples=400")
+    paper.edit(file, old, new)
+    build = paper.build()
+    assert build.code != 0
+    lines = paper.read("paper.tex").splitlines()
+    named = set(
+        re.findall(r"^(paper\.tex:\d+): .* (?:is false|cannot be|no result)", build.output, re.M)
+    )
+
+    neutral = CLAIM.sub(r"\\claim{n_candidates > 0}", paper.read("paper.tex"))
+    (paper.folder / "paper.tex").write_text(neutral, encoding="utf-8")
+    paper.build()
+    results = json.loads(paper.read("results.json"))
+    false = {
+        f"paper.tex:{number}"
+        for number, line in enumerate(lines, start=1)
+        for condition in CLAIM.findall(line)
+        if not holds(condition, results)
+    }
+    assert named == false
+    assert len(false) > 3

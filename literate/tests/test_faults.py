@@ -1,0 +1,241 @@
+"""Whatever happens to a build, the next latexmk makes the right PDF, and no wrong one passes."""
+
+import fcntl
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from literate.testing import Paper, Process
+
+MOMENTS = [random.Random(n).uniform(0.02, 0.95) for n in range(10)]  # shares of a cold build
+only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+
+
+@pytest.fixture(scope="module")
+def expected(built_study: Paper) -> tuple[list[str], str]:
+    return built_study.pages(), built_study.read("results.json")
+
+
+def outcome(paper: Paper) -> tuple[list[str], str]:
+    return paper.pages(), paper.read("results.json")
+
+
+def started_by(build: Process) -> list[psutil.Process]:
+    """The living processes that a build has started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PYCODE_BUILD", "").startswith(f"{build.pid}-"):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def looks_good(paper: Paper) -> bool:
+    """Whether there is a PDF that can be read and says nothing of a failure."""
+    if not (paper.folder / "paper.pdf").exists():
+        return False
+    text = paper.run("pdftotext", "paper.pdf", "-")
+    return text.code == 0 and "?" not in text.output and "not been completed" not in text.output
+
+
+@pytest.fixture(scope="module")
+def duration(built_study: Paper, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The seconds that a cold build takes."""
+    paper = built_study.copy(tmp_path_factory.mktemp("timed") / "paper")
+    begun = time.monotonic()
+    assert paper.run("latexmk", PYCODE_WORKERS="2").code == 0
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("share", MOMENTS)
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_build_that_is_killed(unbuilt_study, expected, duration, way, share):
+    users = unbuilt_study.folder / ".notes.2026"
+    users.touch()
+    moment = share * duration
+    while True:
+        build = unbuilt_study.start("latexmk", PYCODE_WORKERS="2")
+        time.sleep(moment)
+        if build.poll() is None:
+            break
+        moment *= 0.7  # the machine is faster than it was
+        for made in (unbuilt_study.folder / ".cache", unbuilt_study.folder / "results.json"):
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        assert unbuilt_study.build("-C").code == 0
+    if way == signal.SIGKILL:
+        build.kill()
+    else:
+        os.killpg(build.pid, signal.SIGINT)
+    if build.wait() == 0:  # LaTeX may have been done when Ctrl-C came
+        assert outcome(unbuilt_study) == expected
+    if looks_good(unbuilt_study):
+        assert unbuilt_study.pages() == expected[0]
+    deadline = time.monotonic() + 5
+    while started_by(build) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not started_by(build)
+    again = unbuilt_study.build()
+    assert again.code == 0, again.output
+    assert outcome(unbuilt_study) == expected
+    assert list(unbuilt_study.folder.glob("**/.*.[0-9]*")) == [users]
+
+
+def test_ctrl_c_in_the_last_pass_of_latex(unbuilt_study, expected):
+    wait = r"\pdfresettimer\loop\ifnum\pdfelapsedtime<262144\repeat"  # four seconds
+    unbuilt_study.build()
+    unbuilt_study.edit("paper.tex", "A word.", f"A word.{wait}")
+    build = unbuilt_study.start("latexmk")
+    time.sleep(2)
+    os.killpg(build.pid, signal.SIGINT)
+    build.wait(timeout=60)  # LaTeX fails, or latexmk calls it once more
+    unbuilt_study.edit("paper.tex", wait, "")
+    assert unbuilt_study.build().code == 0
+    assert outcome(unbuilt_study) == expected
+
+
+def test_build_that_is_killed_with_its_watcher(unbuilt_study, expected):
+    build = unbuilt_study.start("latexmk", PYCODE_WORKERS="2")
+    while len(started_by(build)) < 4:  # PythonTeX, its pool and the blocks
+        assert build.poll() is None
+        time.sleep(0.05)
+    for process in psutil.Process(build.pid).children():
+        if process.cmdline() == ["watcher"]:
+            process.kill()
+    build.kill()
+    build.wait()
+    orphans = started_by(build)
+    assert unbuilt_study.build().code == 0
+    assert orphans
+    assert not started_by(build)
+    assert outcome(unbuilt_study) == expected
+
+
+@pytest.mark.parametrize("victim", ["pythontex", "py_default_default.py"])
+def test_part_of_a_build_that_is_killed(unbuilt_study, expected, victim):
+    build = unbuilt_study.start("latexmk")
+    kill_when_there(build, victim)
+    code = build.wait()
+    assert not started_by(build)
+    assert looks_good(unbuilt_study) == (code == 0)
+    assert unbuilt_study.build().code == 0
+    assert outcome(unbuilt_study) == expected
+
+
+def test_worker_that_is_killed(unbuilt_study, expected):
+    build = unbuilt_study.start("latexmk", PYCODE_WORKERS="2")
+    kill_when_there(build, "popen_loky_posix")
+    assert build.wait() == 0
+    assert outcome(unbuilt_study) == expected
+
+
+def kill_when_there(build: Process, name: str) -> None:
+    while build.poll() is None:
+        for process in started_by(build):
+            try:
+                if any(name in word for word in process.cmdline()):
+                    process.kill()
+                    return
+            except psutil.Error:
+                pass
+        time.sleep(0.02)
+    raise AssertionError(f"no {name} was started")
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_builds_at_once(unbuilt_study, expected, n):
+    builds = [unbuilt_study.start("latexmk") for _ in range(n)]
+    assert [build.wait() for build in builds] == [0] * n
+    assert outcome(unbuilt_study) == expected
+
+
+def test_pythontex_by_itself_waits_for_a_build(small):
+    with (small.folder / "latexmkrc").open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = small.start("pythontex", "--rerun=always", "paper")
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=5)
+    assert waiting.wait(timeout=60) == 0
+
+
+@only_root
+@pytest.mark.parametrize("kilobytes", [60, 540, 940])  # beside the sources
+def test_disk_that_fills_up(unbuilt_study, expected, tmp_path, kilobytes):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def resize(size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}k", str(disk)], check=True)
+
+    with mounted("-t", "tmpfs", "-o", "size=100m", "none", str(disk)):
+        paper = unbuilt_study.copy(disk / "paper")
+        resize(shutil.disk_usage(disk).used // 1024 + kilobytes)
+        build = paper.build()
+        assert looks_good(paper) == (build.code == 0), build.output
+        assert build.code != 0 or kilobytes > 580
+        resize(100_000)
+        build = paper.build()
+        assert build.code == 0, build.output
+        assert outcome(paper) == expected
+
+
+@only_root
+def test_read_only_figures(unbuilt_study, expected):
+    figures = str(unbuilt_study.folder / "figures")
+    with mounted("--bind", figures, figures):
+        subprocess.run(["mount", "-o", "remount,ro,bind", figures], check=True)
+        build = unbuilt_study.build()
+        assert build.code != 0
+        assert "Read-only file system" in build.output
+        assert not looks_good(unbuilt_study)
+    assert unbuilt_study.build().code == 0
+    assert outcome(unbuilt_study) == expected
+
+
+@contextmanager
+def mounted(*options: str) -> Iterator[None]:
+    subprocess.run(["mount", *options], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", options[-1]], check=True)
+
+
+def test_clock_that_was_set_back(small):
+    tomorrow = time.time() + 86400
+    for path in small.folder.rglob("*"):
+        if ".venv" not in path.parts:
+            os.utime(path, (tomorrow, tomorrow))
+    small.edit("paper.tex", "a word", "a new word")
+    small.edit("pycode/models.py", "max_iter=1000", "max_iter=1000, C=0.01")
+    assert small.build().code == 0
+    (changed,) = [page for page in small.pages() if "a new word" in page]
+    fresh = small.copy(small.folder.parent / "fresh")
+    assert fresh.build().code == 0
+    assert changed in fresh.pages()
+
+
+HALF = [
+    *("paper.aux", "paper.bbl", "paper.pytxcode", "paper.fdb_latexmk", "paper.fls", "paper.log"),
+    *("paper.pdf", "results.tex", "figures/mistakes.pdf", "paper.made"),
+    *("pythontex-files-paper/pythontex_data.pkl", "pythontex-files-paper/paper.pytxmcr"),
+    "pythontex-files-paper/*.stdout",
+]
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_file_that_is_half_written(built_small, small, name):
+    path = next(small.folder.glob(name))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    build = small.build()
+    assert build.code == 0, build.output
+    assert small.pages() == built_small.pages()

@@ -1,0 +1,119 @@
+"""What the README tells people to do works, as it is written there."""
+
+import re
+import shutil
+import sys
+
+import pytest
+
+from literate import lint
+from literate.testing import ROOT, Paper, quicken, small_rows
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.S)
+
+
+def block(language: str, start: str) -> str:
+    (found,) = (text for kind, text in BLOCKS if kind == language and start in text)
+    return found
+
+
+def test_it_is_short_and_shows_the_paper():
+    assert len(README.splitlines()) < 150
+    assert (ROOT / ".github/pages.png").exists()
+
+
+def test_every_file_it_names_exists():
+    # Names without a folder may be of one of these; dist/ is made.
+    places = [ROOT / folder for folder in ("", "pycode", "literate", "literate/venues")]
+    kinds = "py|tex|txt|bib|json|md|mk|pl|mplstyle"
+    named = re.findall(rf"`(?!dist/)([\w./-]+(?:/|\.(?:{kinds})))`", README)
+    assert len(named) > 30
+    for name in named:
+        assert any((place / name).exists() for place in places), name
+
+
+def test_commands_are_targets():
+    assert "include literate/make.mk\n" in (ROOT / "Makefile").read_text()
+    files = (ROOT / folder / "make.mk" for folder in ("literate", "literate/course", "results"))
+    rules = "".join(file.read_text() for file in files)
+    targets = re.findall(r"^([\w-]+):.*##", rules, flags=re.M)
+    used = re.findall(r"`make ([\w-]+)", README) + re.findall(r"^make ([\w-]+)$", README, re.M)
+    assert {"test", "help", "new", "deep", "verify"} <= set(used) <= set(targets)
+    assert "make\n" in block("sh", "clone")
+
+
+def rewritten(claim: re.Match[str]) -> str:
+    """A sentence that says nothing but still cites what the claim did."""
+    return "Rewritten" + "".join(re.findall(r"\\citep\{.*?\}", claim[0])) + "."
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Paper:
+    """The repository with all of the README's edits made, and the data of a table."""
+    paper = Paper(ROOT).copy(tmp_path_factory.mktemp("own") / "paper")
+    for name in ("tests", ".github"):
+        shutil.copytree(ROOT / name, paper.folder / name)
+    for name in ("README.md", "Makefile"):
+        shutil.copy(ROOT / name, paper.folder)
+    (paper.folder / "tests/test_reference.py").unlink()
+    rows = small_rows().replace(",kind\n", ",label\n")
+    (paper.folder / "rows.csv").write_text(rows)
+
+    quicken(paper)
+    call = re.search(r"synthetic = data\.synthetic\(.*?\)\n", paper.read("paper.tex"), flags=re.S)
+    assert call
+    paper.edit("paper.tex", call[0], block("python", "read_table"))
+    paper.edit("paper.tex", r"\title{Deep Neural", r"\title{Our Neural")
+    paper.edit("paper.tex", "pdftitle={Deep Neural", "pdftitle={Our Neural")
+    paper.edit("paper.tex", r"\author{First Author}", r"\author{Ada L.}")
+    paper.edit("pycode/models.py", '        "SVM"', block("python", "nearest") + '        "SVM"')
+    forest = "from sklearn.neural_network"
+    imported = re.search(r"`(from sklearn.neighbors .*?)`", README)
+    assert imported
+    paper.edit("pycode/models.py", forest, f"{imported[1]}\n{forest}")
+    source = paper.folder / "pycode/figures.py"
+    with source.open("a", encoding="utf-8") as file:
+        file.write("\n\n" + block("python", "summary"))
+    paper.edit(
+        "paper.tex",
+        r"\section{Discussion}",
+        block("latex", "begin{figure*}")
+        + block("latex", "begin{pycode}")
+        + r"\section{Discussion}",
+    )
+    build = paper.build()
+    assert build.code != 0
+    # The sentences that these data do not support, and only they, are in the way.
+    named = re.findall(
+        r"^paper\.tex:(\d+): .*(?:is false|no result|be checked)", build.output, re.M
+    )
+    assert named
+    lines = paper.read("paper.tex").splitlines(keepends=True)
+    for number in map(int, named):
+        assert lines[number - 1].count(r"\claim") == 1
+        claim = rf"\\claim{lint.GROUP}{lint.GROUP}"
+        lines[number - 1] = re.sub(claim, rewritten, lines[number - 1])
+    (paper.folder / "paper.tex").write_text("".join(lines), encoding="utf-8")
+    build = paper.build()
+    assert build.code == 0, build.output
+    return paper
+
+
+def test_each_edit_is_in_the_paper(own):
+    text = " ".join(own.pages())
+    assert "Our Neural" in text
+    assert "Ada L." in text
+    assert text.count("nearest") >= 3
+    assert (own.folder / "figures/summary.pdf").exists()
+    gap = re.search(r"resultvalue\{synthetic\.gap\}\{-?([\d.]+)\}", own.read("results.tex"))
+    assert gap
+    assert f"differ by {gap[1]}" in text.replace("\N{MINUS SIGN}", "")
+
+
+def test_the_suite_passes_with_other_data(own):
+    tests = ("test_document.py", "test_figures.py", "test_evaluation.py", "test_data.py")
+    options = ("-q", "-n", "0", "-p", "no:cacheprovider")
+    command = (sys.executable, "-m", "pytest", *options, *(f"tests/{name}" for name in tests))
+    done = own.run(*command, SHIPPED_PAPER=str(own.folder))
+    assert done.code == 0, done.output[-3000:]

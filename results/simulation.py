@@ -1,0 +1,112 @@
+"""What intervals cover and tests reject: `python results/simulation.py`, some minutes.
+
+Draws data with a known truth many times.  Writes to simulation.json how often the truth lies in an
+interval of pycode.inference, and how often its tests reject a true null hypothesis.
+"""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.naive_bayes import GaussianNB
+
+from literate import kept
+from pycode import inference
+
+CODE, RECORD = "results/simulation.py", Path(__file__).with_suffix(".json")
+LIBRARIES = ("numpy", "scipy", "scikit-learn")
+DRAWS = 10_000  # of samples, for the intervals
+STUDIES = 2_000  # with a repeated cross-validation each, for the t-test
+SEED = 42
+ENVIRONMENT = {name: version(name) for name in LIBRARIES}
+
+
+def share_covered(rng: np.random.Generator, p: float, n: int) -> float:
+    """Return how often Wilson's interval of `n` samples covers the true share `p`."""
+    intervals = [inference.proportion(np.arange(n) < k) for k in range(n + 1)]
+    drawn = rng.binomial(n, p, DRAWS)
+    return float(np.mean([intervals[k].low <= p <= intervals[k].high for k in drawn]))
+
+
+def difference_covered(rng: np.random.Generator, p: float, q: float, n: int) -> float:
+    """Return how often the interval of a difference covers the true difference.
+
+    A share `p` of `n` samples is right in the first model only, a share `q` in the second only.
+    """
+    covered = 0
+    for _ in range(DRAWS):
+        kind = rng.choice(3, n, p=[p, q, 1 - p - q])
+        found = inference.difference(kind != 1, kind != 0)
+        covered += found.low <= p - q <= found.high
+    return covered / DRAWS
+
+
+def mcnemar_rejects(rng: np.random.Generator, p: float, n: int) -> float:
+    """Return how often McNemar's exact test rejects that models are equal, if they are."""
+    drawn = rng.multinomial(n, [p, p, 1 - 2 * p], DRAWS)[:, :2]
+    values = {
+        (a, b): inference.mcnemar(np.arange(n) < a, np.arange(n) >= n - b)
+        for a, b in {tuple(pair) for pair in drawn.tolist()}
+    }
+    return float(np.mean([values[a, b] <= inference.ALPHA for a, b in drawn.tolist()]))
+
+
+def study(seed: int, n: int, n_classes: int, n_features: int, spread: float) -> tuple[bool, bool]:
+    """Return whether the t-test rejects that two equal models are equal, corrected and not.
+
+    Each model sees its own half of the features, and both halves have the same distribution.
+    """
+    rng = np.random.default_rng([SEED, seed])
+    y = np.arange(n) % n_classes
+    centres = spread * rng.normal(size=(n_classes, n_features))
+    X = rng.normal(size=(n, 2, n_features)) + centres[y][:, None]
+    folds = list(RepeatedStratifiedKFold(n_splits=5, n_repeats=5, random_state=seed).split(X, y))
+    first, second = (
+        [GaussianNB().fit(X[a, half], y[a]).score(X[b, half], y[b]) for a, b in folds]
+        for half in (0, 1)
+    )
+    found = inference.corrected_t_test(first, second, n_train=4 * n // 5, n_test=n // 5)
+    return found.p <= inference.ALPHA, found.p_uncorrected <= inference.ALPHA
+
+
+def t_test_rejects(*size: float) -> dict[str, float]:
+    """Return the shares of studies in which the t-test rejects."""
+    rejected = Parallel(n_jobs=-1)(delayed(study)(seed, *size) for seed in range(STUDIES))
+    corrected, uncorrected = np.mean(np.array(rejected), axis=0)
+    return {"corrected": float(corrected), "uncorrected": float(uncorrected)}
+
+
+def main() -> None:
+    """Write the record and print it."""
+    rng = np.random.default_rng(SEED)
+    shares, sizes = (0.7, 0.8, 0.9, 0.95), (200, 400, 1000)
+    proportion = [share_covered(rng, p, n) for p in shares for n in sizes]
+    kinds = [(p, q, n) for p, q in ((0.05, 0.05), (0.1, 0.05), (0.15, 0.05)) for n in (200, 400)]
+    difference = [difference_covered(rng, *kind) for kind in kinds]
+    null = [mcnemar_rejects(rng, p, n) for p in (0.02, 0.05, 0.1) for n in (200, 400)]
+    results = {
+        "seed": SEED,
+        "draws": DRAWS,
+        "studies": STUDIES,
+        "shares": {"least": min(shares), "most": max(shares)},
+        "rows": {"least": min(sizes), "most": max(sizes)},
+        "proportion": {"least": min(proportion), "most": max(proportion)},
+        "difference": {"least": min(difference), "most": max(difference)},
+        "mcnemar": {"most": max(null)},
+        "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training samples
+        "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
+    }
+    text = kept.text(results, code=CODE, inputs={}, environment=ENVIRONMENT)
+    RECORD.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The records in results/ are of this code, and can be made anew."""
+
+import re
+from pathlib import Path
+
+from literate import kept
+from literate.testing import ROOT
+from results import build
+
+
+def test_the_simulation_is_of_this_code() -> None:
+    found = kept.read("results/simulation.json")
+    assert not kept.changed(found, code="results/simulation.py", inputs={}), "run it again"
+    record = found["results"]
+    for kind in ("proportion", "difference"):
+        assert 0.93 <= record[kind]["least"] <= record[kind]["most"] <= 0.97
+    assert record["mcnemar"]["most"] <= 0.05
+    assert record["t_test"]["corrected"] <= 0.06 < 0.3 < record["t_test"]["uncorrected"]
+
+
+def test_the_paper_that_is_measured_has_all_files_that_its_code_reads(tmp_path: Path) -> None:
+    folder = build.sources(tmp_path / "paper")
+    paper = (folder / "paper.tex").read_text(encoding="utf-8")
+    read = set(re.findall(r'"(\w+/\w+\.json)"', paper))
+    assert {"results/build.json", "results/deep.json"} <= read
+    assert not [name for name in read if not (folder / name).exists()]
+
+
+def test_each_edit_that_is_measured_can_be_made() -> None:
+    for file, old, _ in build.EDITS.values():
+        assert (ROOT / file).read_text(encoding="utf-8").count(old) == 1
