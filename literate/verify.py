@@ -4,14 +4,14 @@ Clones the commit, builds it from nothing and compares the resulting results.jso
 one, and a PDF, if one is named, with the PDF it makes.  Prints a table and a verdict, and exits
 with 1 if anything differs.  What a number depends on is read from its key:
 
-exact    everything in which no MLP has a part: text and counts are the same, floats to 1e-9 of
+exact    everything that is not unstable: text and counts are the same, floats to 1e-9 of
          themselves, since another processor adds in another order.  (In a build of this study
          without AVX2 and FMA, 9 of its 1,031 entries differed, by less than 1e-14 of themselves,
-         including the MLP's.)
-row      shares and counts of samples in which an MLP has a part, since its many steps may carry a
-         last bit on until a sample changes class: one of the samples that a share is of; where
+         including the network's.)
+row      unstable shares and counts of samples, since the many steps of a network may carry a last
+         bit on until a sample changes class: one of the samples that a share is of; where
          these are folds or seeds, one test sample.
-follows  what is computed from these samples: bounds, p, t, effects, an MLP's probabilities.  These
+follows  what is computed from these samples: bounds, p, t, effects, probabilities.  These
          are exact as well, unless a sample of the same data set has changed.  Then the p of an
          exact test may be what one sample more or less gives it, and another p may differ by half.
          Bounds may differ by two samples, or by eight if they are over folds (Student's quantile
@@ -19,7 +19,8 @@ follows  what is computed from these samples: bounds, p, t, effects, an MLP's pr
          of themselves, or 0.05.  What the paper says of them rests on claims, which the build has
          checked.
 
-Names, parameters, sizes and numbers of fits are exact, also those of an MLP.  What a build reads
+Which keys are unstable, and of what kind, the study says in pyproject.toml, under
+tool.literate.verify; names, parameters, sizes and numbers of fits are exact.  What a build reads
 from a record that another run has kept (literate/kept.py) is exact, and must be of this commit's
 code.
 """
@@ -42,29 +43,17 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from literate import ROOT, delivered
+from literate import ROOT, delivered, study
 from literate.trees import git
 
 SHOWN = 20  # differences
 BITS = 1e-9  # of a float's size
 ROW_BOUNDS, FOLD_BOUNDS = 2, 8  # samples
 RULES = f"""\
-exact    no MLP has a part in it: the same, floats to {BITS:g} of themselves
-row      rows an MLP gets right: one may differ
+exact    the same, floats to {BITS:g} of themselves
+row      samples that an unstable model gets right: one may differ
 follows  computed from these: exact, unless a row of the data set differs (literate/verify.py)"""
 PARTS = ("train", "validation", "test")
-# An MLP also has a part in the least p, the widest gap and Holm's correction over all models.
-MLP = re.compile(
-    r"[._]mlp(?:[._]|$)|\.(?:pairs|fold_tests)\..*\.p_holm$|\.(?:least_p|perfect|widest)\."
-    r"|\.(?:activations|architectures|depth|learning_curve|penalties|search|top|tuning)\."
-    r"|\.(?:leak|over_baseline|smallest_cv_sd|spread)$"
-)
-NO_MLP = re.compile(r"\.(?:baseline|majority_class|parameters)(?:\.|$)")
-SHARES = re.compile(r"\.tuning\.\w+\.(?:score|path\.\d+\.2)$")  # though their unit is 1
-COUNTS = re.compile(r"\.(?:n_first|n_second)$")
-P_VALUES = re.compile(r"\.(?:p|p_holm|p_uncorrected)$|\.least_p\.")
-OTHERS = re.compile(r"\.(?:t|effect)$|\.(?:calibration|confidence)\.")
-
 Entries = Mapping[str, Mapping[str, Any]]
 
 
@@ -142,15 +131,15 @@ def _rule(key: str, known: Entries) -> tuple[str, float, float]:
     """
     value, data_set = known[key]["value"], key.partition(".")[0]
     sizes: Any = [known.get(f"{data_set}.n_{part}", {}).get("value") for part in PARTS]
-    if isinstance(value, str) or not all(sizes) or not MLP.search(key) or NO_MLP.search(key):
+    if isinstance(value, str) or not all(sizes) or not _is("unstable", key) or _is("stable", key):
         return "exact", 0, 0
-    if COUNTS.search(key):
+    if _is("counts", key):
         return "row", 1, 0
-    if known[key]["unit"] == "share of rows" or SHARES.search(key):
+    if known[key]["unit"] == "share of rows" or _is("shares", key):
         n, of_rows = known[key]["n"], known[key]["n"] in sizes
         row = 1 / (n if of_rows else sizes[-1])
         return "row", row, row * (ROW_BOUNDS if of_rows else FOLD_BOUNDS)
-    if P_VALUES.search(key):
+    if _is("p_values", key):
         counts = [known.get(f"{key.rpartition('.')[0]}.n_{name}") for name in ("first", "second")]
         if not (counts[0] and counts[1]):
             return "follows", value / 2, 0
@@ -161,7 +150,13 @@ def _rule(key: str, known: Entries) -> tuple[str, float, float]:
         by_holm = max(1, value / p)  # what it was multiplied by
         return "follows", by_holm * max(abs(other - p) for other in near), 0
     other = max(0.05, abs(value) / 10)
-    return ("follows", other, other) if OTHERS.search(key) else ("exact", 0, 0)
+    return ("follows", other, other) if _is("others", key) else ("exact", 0, 0)
+
+
+def _is(kind: str, key: str) -> bool:
+    """Return whether the study says that a key is of a kind."""
+    patterns = study()["tool"]["literate"].get("verify", {}).get(kind, [])
+    return any(re.search(pattern, key) for pattern in patterns)
 
 
 def _exact_p(first: int, second: int) -> float:
