@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent  # the paper's folder
 
 
 def prepare() -> None:
-    """Prepare this process for a paper: the only place where its environment is changed.
+    """Prepare this process for a paper: all that an import of this package changes in it.
 
     No bytecode is written, a file changed twice within a second would be taken for its old one.
     BLAS has one thread (OMP_NUM_THREADS), unless it is set: the models are small, and threads that
@@ -42,6 +42,7 @@ def prepare() -> None:
         chance.reseed(0)  # until results.begin knows the paper's seed
 
 
+@functools.cache
 def require_packages() -> None:
     """Raise ImportError if this Python is too old, or lacks what pyproject.toml lists."""
     here = f"python3 is {sys.executable}, Python {sys.version_info.major}.{sys.version_info.minor}"

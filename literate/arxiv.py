@@ -337,7 +337,7 @@ def nothing_missing(bundle: Bundle) -> list[str]:
 
 @checked
 def nothing_made(bundle: Bundle) -> list[str]:
-    """Nothing that LaTeX makes is sent."""
+    """No file that LaTeX makes is sent."""
     main = Path(bundle.main).with_suffix(".pdf").name
     return [n for n in bundle.files if Path(n).suffix in MADE or n == main]
 

@@ -115,6 +115,9 @@ def unprinted() -> list[str]:
     ]
 
 
+results.checks.append(unprinted)
+
+
 def _included(text: str, name: str) -> Included:
     included = Included(text)
     included.name = name

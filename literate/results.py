@@ -16,7 +16,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -34,6 +34,7 @@ UNITS = literate.study()["tool"]["literate"]["units"]
 # These read files in other ways than Python's own.
 UNSEEN = ("h5py", "tables", "netCDF4", "pyarrow.parquet", "pyarrow.feather")
 
+checks: list[Callable[[], list[str]]] = []  # at the run's end, each returns lines of errors
 _values: dict[str, dict[str, Any]] = {}
 _printed: dict[str, list[str]] = {}  # a value, and the bounds of its interval if it has one
 _claims: dict[str, str] = {}  # each condition, and why it does not hold
@@ -114,8 +115,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
 
     def complete() -> None:
         _warn_of_unseen()
-        drawn = sys.modules.get("literate.drawing")
-        lost = drawn.unprinted() if drawn else []
+        lost = [line for check in checks for line in check()]
         if false := "\n".join(filter(None, [_false_claims(), *lost])):
             _write_tex("failed", false)
         else:

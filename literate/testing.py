@@ -27,8 +27,8 @@ SOURCES = (
     "pyproject.toml",
     "latexmkrc",
     "figures/README.md",
+    "results",
 )
-SOURCES += ("results",)
 UNUSED = ("__pycache__", "tests", "course", "skeleton")  # by a paper alone
 
 Process = subprocess.Popen[bytes]

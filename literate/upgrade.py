@@ -1,8 +1,9 @@
 """A later version of the machine in a paper made earlier: `make upgrade FROM=<address or folder>`.
 
 Replaces literate/, and latexmkrc, Makefile and requirements.txt where they are as they came, in one
-commit, and leaves all other files alone; `git revert` takes it back.  Then the paper is built, and
-numbers that differ are listed.
+commit; a requirements.txt with lines of the author's own gets the new versions.  All other files
+stay as they are, and `git revert` takes the commit back.  Then the paper is built, and numbers that
+differ are listed.
 """
 
 import argparse
@@ -16,10 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from literate import ROOT, trees
+from literate.new import LEFT_OUT, SOURCES
 from literate.trees import TreeError
 
 MACHINE = "literate"
-OPTIONAL = ("literate/course/", "literate/tests/")  # folders that a paper may do without
+# What a paper may lack, and does not get then: what make new leaves out.
+OPTIONAL = tuple(name.removesuffix("*") for name in LEFT_OUT if name.startswith(MACHINE))
+OPTIONAL += tuple(f"{folder}/" for folder in SOURCES.values())
 STUBS = ("latexmkrc", "Makefile")
 LOCK = "requirements.txt"
 
@@ -46,13 +50,13 @@ def upgrade(paper: Path, source: str, to: str = "") -> str:
         trees.git(new, "checkout", "--quiet", "--detach", _commit(new, to))
         if not (new / MACHINE / "VERSION").exists():
             raise UpgradeError(f"{source} has no {MACHINE}/VERSION at {to or 'its last commit'}")
-        if edited := _edited(paper, new):
+        known = _objects(new)
+        if edited := _edited(paper, known):
             raise UpgradeError(
                 f"edited here: {', '.join(edited)}: take these changes back, or send them to"
                 f" {source}, since an upgrade replaces them"
             )
         before, after = ((some / MACHINE / "VERSION").read_text().strip() for some in (paper, new))
-        known = _objects(new)
         pristine = {name for name in (*STUBS, LOCK) if _object(paper, name) in known}
         _replace(paper, new, pristine)
         trees.git(paper, "add", "--all")
@@ -116,11 +120,10 @@ def _commit(new: Path, to: str) -> str:
         raise UpgradeError(f"{to} is no commit, tag or version there; tags: {tags}") from None
 
 
-def _edited(paper: Path, new: Path) -> list[str]:
-    """Return the files of the paper's machine that no version in the clone ever had."""
+def _edited(paper: Path, known: set[str]) -> list[str]:
+    """Return the files of the paper's machine whose contents git does not know."""
     listed = trees.git(paper, "ls-tree", "-r", "HEAD", MACHINE).splitlines()
     files = {line.split("\t")[1]: line.split()[2] for line in listed}
-    known = _objects(new)
     return sorted(name for name, blob in files.items() if blob not in known)
 
 

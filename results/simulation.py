@@ -6,7 +6,6 @@ interval of pycode.inference, and how often its tests reject a true null hypothe
 
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -17,15 +16,14 @@ from joblib import Parallel, delayed
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 
+import literate
 from literate import kept
 from pycode import inference
 
 CODE, RECORD = "results/simulation.py", Path(__file__).with_suffix(".json")
-LIBRARIES = ("numpy", "scipy", "scikit-learn")
 DRAWS = 10_000  # of samples, for the intervals
 STUDIES = 2_000  # with a repeated cross-validation each, for the t-test
 SEED = 42
-ENVIRONMENT = {name: version(name) for name in LIBRARIES}
 
 
 def share_covered(rng: np.random.Generator, p: float, n: int) -> float:
@@ -103,7 +101,7 @@ def main() -> None:
         "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training samples
         "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
     }
-    text = kept.text(results, code=CODE, inputs={}, environment=ENVIRONMENT)
+    text = kept.text(results, code=CODE, inputs={}, environment=literate.versions("computes"))
     RECORD.write_text(text, encoding="utf-8")
     print(text)
 

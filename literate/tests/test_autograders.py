@@ -117,7 +117,7 @@ def run(command: list[str], folder: Path, **env: str) -> subprocess.CompletedPro
 
 
 def unpack(packed: Path, target: Path) -> None:
-    """Nothing; unpacks with the rights that are in the file, as Info-ZIP does."""
+    """Unpack with the rights that are in the file, as Info-ZIP does."""
     with zipfile.ZipFile(packed) as file:
         for entry in file.infolist():
             path = Path(file.extract(entry, target))

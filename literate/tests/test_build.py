@@ -118,16 +118,18 @@ def test_each_module_is_followed_even_twice_within_a_second(small: Paper) -> Non
     assert len(files) == len(MODULES)
     for name in files:
         assert re.search(rf"^% read \w{{32}} file {name}$", record, re.M), name
-    marks = [0] * len(MODULES)
-    for module, file in (("data", "pycode/data.py"), ("tex", "literate/tex.py")):
-        source = small.read(file)
-        for mark in (1, 2):  # of the same length, and saved in the same second
+    sources = {file: small.read(file) for file in files}
+    for mark in (1, 2):  # of the same length, and saved in the same second
+        for file, source in sources.items():
             (small.folder / file).write_text(f"{source}\nMARK = {mark}\n", encoding="utf-8")
             os.utime(small.folder / file, (2e9, 2e9))
-            marks[MODULES.index(module)] = mark
-            build = small.build()
-            assert build.code == 0, build.output
-            assert f"Marks: {marks}" in small.pages()[0]
+        build = small.build()
+        assert build.code == 0, build.output
+        assert f"Marks: {[mark] * len(MODULES)}" in small.pages()[0]
+    # Of one alone, too.
+    small.edit("literate/tex.py", "\nMARK = 2\n", "\nMARK = 3\n")
+    assert small.build().code == 0
+    assert f"Marks: {[2] * (len(MODULES) - 1) + [3]}" in small.pages()[0]
 
 
 def test_nothing_runs_when_nothing_has_changed(small: Paper) -> None:

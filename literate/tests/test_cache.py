@@ -61,7 +61,7 @@ def share(right, factor=1.0):
 
 
 def unrelated():
-    """Nothing."""
+    """Return one."""
     return 1
 '''
 # Notes each fit, and can pretend to another version of scikit-learn.

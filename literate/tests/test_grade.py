@@ -57,7 +57,7 @@ def points(found: grades.Grade) -> dict[str, int]:
 
 
 def rewrite(paper: Paper, function: str, body: str) -> None:
-    """Nothing; gives a function of the lab another body."""
+    """Give a function of the lab another body."""
     new = "".join(f"    {line}\n" for line in body.splitlines())
     text, n = re.subn(
         rf'(def {function}\(.*?""".*?"""\n)    ### BEGIN.*?### END SOLUTION\n',

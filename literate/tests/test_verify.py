@@ -339,7 +339,7 @@ def test_what_another_paper_shows_is_named(repository: Paper, committed: Paper, 
 
 
 def forged(paper: Paper, old: bytes, new: bytes) -> None:
-    """Nothing; replaces a piece of what draws the figure."""
+    """Replace a piece of what draws the figure."""
     writer = PdfWriter(paper.folder / "paper.pdf")
     (figure,) = delivered._figures(writer.pages[0])
     data = figure.get_data()
