@@ -29,6 +29,8 @@ from literate.parallel import Answer, Call, Task
 FOLDER = ROOT / ".cache"
 DAYS = 30  # that an unused value is kept
 AUDIT = 0.03  # share of a build's time spent on recomputing remembered values
+# What scikit-learn's searches and cross_validate measure, which is never twice the same.
+TIMES = re.compile("((mean|std)_)?(fit|score)_time|refit_time_")
 _began = monotonic()
 _audited = 0.0  # seconds
 _warned: set[str] = set()  # each warning is given once
@@ -160,7 +162,8 @@ def _compare(one: _Wanted, remembered: Answer, again: Answer) -> None:
     """Raise RememberedError, and forget the function's values, if two values differ."""
     if remembered.content == again.content:
         return
-    values = (pickle.loads(answer.content) for answer in (remembered, again))
+    values = [pickle.loads(answer.content) for answer in (remembered, again)]
+    _drop_times(values)
     if len(set(map(source.fingerprint, values))) == 1:
         return
     function, arguments, options = one.call
@@ -178,6 +181,20 @@ def _compare(one: _Wanted, remembered: Answer, again: Answer) -> None:
         " else (docs/inputs.md lists what is followed), or changes between two calls."
         f" Every value of {name} is forgotten: build again"
     )
+
+
+def _drop_times(values: list[Any]) -> None:
+    """Delete the times that scikit-learn has measured from values and all that they hold."""
+    waiting, seen = [*values], set[int]()
+    for value in waiting:  # which grows
+        if id(value) in seen or isinstance(value, type):
+            continue
+        seen.add(id(value))
+        held = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+        for name in [n for n in held if isinstance(n, str) and TIMES.fullmatch(n)]:
+            del held[name]
+        waiting += held.values()
+        waiting += value if isinstance(value, (list, tuple)) else ()
 
 
 def _shown(value: Any) -> str:

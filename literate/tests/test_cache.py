@@ -35,7 +35,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
-from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -1150,6 +1150,21 @@ def test_a_value_that_is_another_when_it_is_computed_again_fails_the_build(store
         assert cache.compute(calls) == [3, 2]
     finally:
         UNSEEN[0] = 1
+
+
+def searched(model, X, y):
+    pipeline = make_pipeline(GridSearchCV(model, {"C": [1.0, 2.0]}, cv=2)).fit(X, y)
+    return [pipeline, cross_validate(model, X, y, cv=2)]
+
+
+def test_an_audit_is_blind_to_the_times_that_scikit_learn_measures(store, monkeypatch):
+    X, y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
+    calls = [delayed(searched)(LogisticRegression(C=c), X, y) for c in (1, 2, 3)]
+    monkeypatch.setenv("PYCODE_AUDIT", "all")
+    for _ in range(3):
+        for pipeline, folds in cache.compute(calls, alone=True):
+            assert pipeline[-1].refit_time_ > 0
+            assert len(folds["fit_time"]) == 2
 
 
 def test_an_audit_finds_nothing_where_nothing_is_wrong(store, workers, monkeypatch):
