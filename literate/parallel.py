@@ -179,6 +179,9 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
                 answering, key, task.seed, task.check, here, *parts
             )
         )
+    # A worker that grows, by a large library or by data, is replaced, and its work is done.  Where
+    # warnings are errors this one would stop the thread that waits for the workers.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     how: Any = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered"}
     with inputs.unfollowed(), joblib.parallel_config(**config):
         answers: Any = joblib.Parallel(**how)(sent) if sent else ()

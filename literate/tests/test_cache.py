@@ -576,6 +576,18 @@ def test_killed_worker_is_done_without(store, workers):
     assert found == list(range(6))
 
 
+def growing(x):
+    if x > 3:  # more than a worker may grow by
+        sys.grown = [*getattr(sys, "grown", []), np.ones(60_000_000)]  # pyright: ignore
+        time.sleep(1.1)  # a worker looks at its size each second
+    return x
+
+
+def test_worker_that_grows_is_replaced_without_an_end(store, workers):
+    for some in (range(4), range(4, 8)):
+        assert cache.compute([delayed(growing)(x) for x in some]) == list(some)
+
+
 def failing(x):
     raise ValueError(f"no {x}")
 
