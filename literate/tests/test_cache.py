@@ -524,6 +524,13 @@ def test_fingerprints_are_equal_for_equal_values_alone(one, other):
         assert source.fingerprint(one) != source.fingerprint(other)
 
 
+@given(st.lists(st.text() | st.integers() | st.floats(allow_nan=False), unique=True))
+def test_fingerprint_of_a_set_does_not_depend_on_how_it_has_grown(items):
+    for kind in (set, frozenset):
+        assert source.fingerprint(kind(items)) == source.fingerprint(kind(reversed(items)))
+        assert source.fingerprint(kind(items)) != source.fingerprint(kind([*items, "another"]))
+
+
 # Where it is computed.
 
 
