@@ -7,6 +7,7 @@ anybody else is never read, since loading a pickle runs it.
 import functools
 import hashlib
 import hmac
+import inspect
 import json
 import os
 import pickle
@@ -15,16 +16,19 @@ import secrets
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import SystemRandom
 from time import monotonic, time
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from literate import ROOT, chance, inputs, parallel, source
 from literate.parallel import Answer, Call, Task
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
 
 FOLDER = ROOT / ".cache"
 DAYS = 30  # that an unused value is kept
@@ -48,6 +52,45 @@ class _Wanted:
     key: str  # empty if what the call depends on is unknown
     seed: str
     check: bool  # whether it could change what its code reaches
+
+
+class Remembered(Protocol[P, R]):
+    """A function that remembers its values."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the value of a call, remembered or new."""
+        ...
+
+    def map(self, *iterables: Iterable[Any], **same: Any) -> list[R]:
+        """Return the values of many calls, in their order; they are computed in parallel.
+
+        The n-th call gets the n-th items of `iterables` as its first arguments, and all get `same`.
+        The last calls start first, so let lists go from what is simple to what takes long.
+        """
+        ...
+
+
+def remembered(function: Callable[P, R]) -> Remembered[P, R]:
+    """Make `function` remember its values, in this build and in later ones.
+
+    It is called as before, or with many arguments at once by its `map`.  What `compute` says of
+    calls holds for it.
+    """
+    signature = inspect.signature(function)
+
+    def call(args: Iterable[Any], options: Mapping[str, Any]) -> Call:
+        bound = signature.bind(*args, **options)  # f(1) and f(x=1) are the same call
+        return function, bound.args, bound.kwargs
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        return compute([call(args, options)])[0]
+
+    def map(*iterables: Iterable[Any], **same: Any) -> list[Any]:
+        return compute([call(args, same) for args in zip(*iterables, strict=True)])
+
+    wrapper.map = map  # pyright: ignore
+    return wrapper  # pyright: ignore
 
 
 def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> list[Any]:
@@ -105,7 +148,10 @@ def _answers(wanted: Sequence[_Wanted], alone: bool) -> dict[str, Answer]:
     found = {one.seed: answer for one in wanted if (answer := _recall(one)) is not None}
     _audit([one for one in wanted if one.seed in found], found)
     missing = {one.seed: one for one in wanted if one.seed not in found}
-    tasks = {s: Task(one.call, int(s, 16), one.check or not one.key) for s, one in missing.items()}
+    tasks = {
+        seed: Task(one.call, int(seed, 16), one.check or not one.key)
+        for seed, one in reversed(missing.items())  # long ones first, and short ones fill the gaps
+    }
     for seed, answer in parallel.run(tasks, alone=alone):
         found[seed] = answer
         for name, digest in answer.inputs.items():

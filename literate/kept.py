@@ -233,7 +233,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_name(key): _plain(item) for key, item in value.items()}
     if is_dataclass(value):
-        shown = [field.name for field in fields(value) if field.repr and field.name != "by"]
+        shown = [field.name for field in fields(value) if field.repr]
         return {name: _plain(getattr(value, name)) for name in shown}
     if isinstance(value, np.ndarray):
         return np.round(value, 4).tolist()

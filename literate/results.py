@@ -24,7 +24,7 @@ from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import literate
 from literate import ROOT, cache, chance, claims, inputs, tex
@@ -174,9 +174,10 @@ def record(
     estimators among the items are not results and are left out, and so are a dataclass's numbers
     that are not finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.
 
-    A dataclass may name the function that made it in `by`, the unit of its fractions in `unit` and
-    the number of digits they are printed with in `digits`.  Without `by` the document is named.  A
-    `seed` of the value's own, several seeds, or () may replace the run's seed.
+    `by` names what computed the value: without it a dataclass's own name, or the document's.
+    A dataclass may name units of its own: `share: Annotated[float, "share of samples"]`.  Fractions
+    are printed with `digits` digits.  A `seed` of the value's own, several seeds, or () may replace
+    the run's seed.
 
     Raises TypeError for what cannot be recorded.  Raises ValueError for NaN, for a key that has
     another value already and for one with other characters than ASCII letters, digits and `_.+-`.
@@ -186,13 +187,18 @@ def record(
         raise RuntimeError("call results.begin(pytex) in the first block")
     if not _is_result(value):
         raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
-    by, unit = by or f"{_job}.tex", UNITS.get(key.rpartition(".")[2], unit)
+    unit = UNITS.get(key.rpartition(".")[2], unit)
     if is_dataclass(value):
-        by, digits = getattr(value, "by", by), getattr(value, "digits", digits)
-        unit = getattr(value, "unit", unit)
-        parts = {field.name: getattr(value, field.name) for field in fields(value)}
-        missing = {n for n, v in parts.items() if isinstance(v, float) and not isfinite(v)}
-        value = {n: v for n, v in parts.items() if n not in missing | {"by"}}
+        kind = type(value)
+        by = by or f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
+        hints = get_type_hints(kind, include_extras=True)
+        for field in fields(value):
+            item = getattr(value, field.name)
+            if _is_result(item) and not (isinstance(item, float) and not isfinite(item)):
+                about = {"by": by, "digits": digits, "seed": seed}
+                own = _unit(hints[field.name]) or unit
+                record(f"{key}.{slug(field.name)}", item, unit=own, **about)
+        return
     about = {"by": by, "digits": digits, "unit": unit, "seed": seed}
     if isinstance(value, Mapping):
         names: Sequence[object] = [slug(name) for name in value]
@@ -205,7 +211,14 @@ def record(
         for position, item in enumerate(value, start=1):
             record(f"{key}.{position}", item, **about)
     else:
-        _add(key, value, **about)
+        _add(key, value, **about | {"by": by or f"{_job}.tex"})
+
+
+def _unit(hint: Any) -> str:
+    """Return the unit that an annotation names, for the value or for what it holds."""
+    if metadata := getattr(hint, "__metadata__", ()):
+        return str(metadata[0])
+    return next(filter(None, map(_unit, get_args(hint))), "")
 
 
 def slug(name: object) -> str:

@@ -135,7 +135,7 @@ def _rule(key: str, known: Entries) -> tuple[str, float, float]:
         return "exact", 0, 0
     if _is("counts", key):
         return "row", 1, 0
-    if known[key]["unit"] == "share of rows" or _is("shares", key):
+    if known[key]["unit"] == "share of samples" or _is("shares", key):
         n, of_rows = known[key]["n"], known[key]["n"] in sizes
         row = 1 / (n if of_rows else sizes[-1])
         return "row", row, row * (ROW_BOUNDS if of_rows else FOLD_BOUNDS)

@@ -9,19 +9,20 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.datasets import fetch_openml, get_data_home, load_digits, make_classification
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
 from literate import ROOT
 
@@ -47,8 +48,8 @@ class DataError(ValueError):
 class Dataset:
     """Samples `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1.
 
-    `X` may be a DataFrame of numbers.  Raises DataError, saying what to do, for data that do not
-    have this form or could not be classified honestly.
+    `X` may be a DataFrame of numbers, and then is one in all parts of a split.  Raises DataError,
+    saying what to do, for data that do not have this form or could not be classified honestly.
     """
 
     X: NDArray[np.float64]
@@ -67,7 +68,8 @@ class Dataset:
             )
         X, y = _checked_rows(self.X, self.y, len(names), self.source)
         _check_classes(names, len(y), f"{self.source}, classes")
-        _check_counter(X, range(1, X.shape[1] + 1), self.source)
+        names_of_features = list(X) if hasattr(X, "iloc") else range(1, X.shape[1] + 1)
+        _check_counter(np.asarray(X), names_of_features, self.source)
         if len(self.roles) not in {0, X.shape[1]}:
             raise DataError(
                 f"{self.source}: {len(self.roles)} roles for {X.shape[1]} features: give one for"
@@ -96,8 +98,6 @@ class Summary:
     sd: float
     min: float
     max: float
-    by: ClassVar[str] = "data.describe"
-    digits: ClassVar[int] = 3
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ class Leakage:
 
     n_shared: int  # held-out samples that are, to six decimals, in another part as well
     n_scaled: int  # features with mean 0 and variance 1 over all samples, before the split
-    n_moved: int  # scaled entries that change with samples they must not depend on
-    by: ClassVar[str] = "data.leakage"
+    n_moved: int  # preprocessed entries that depend on samples they must not depend on
 
 
 @dataclass(frozen=True)
@@ -130,16 +129,6 @@ class Split:
             found = _checked_rows(X, y, len(self.classes), f"the {part} part of the split")
             for name, value in zip(names, found, strict=True):
                 object.__setattr__(self, name, value)
-
-    def scaled(self) -> "Split":
-        """Return the split with each feature at mean 0 and variance 1 on the training samples."""
-        scaler = StandardScaler().fit(self.X_train)
-        return replace(
-            self,
-            X_train=scaler.transform(self.X_train),
-            X_validation=scaler.transform(self.X_validation),
-            X_test=scaler.transform(self.X_test),
-        )
 
 
 def synthetic(
@@ -303,7 +292,7 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
 
 def describe(dataset: Dataset, split: Split) -> Summary:
     """Return sizes, class counts and raw statistics of a data set and its split."""
-    X = split.X_train
+    X = np.asarray(split.X_train, dtype=float)
     return Summary(
         n_samples=len(dataset.X),
         n_features=dataset.X.shape[1],
@@ -319,37 +308,32 @@ def describe(dataset: Dataset, split: Split) -> Summary:
     )
 
 
-def leakage(dataset: Dataset, split: Split) -> Leakage:
-    """Count the signs that a model fitted on the training samples may know held-out ones.
+def leakage(dataset: Dataset, split: Split, estimators: Iterable[Any]) -> Leakage:
+    """Count the signs that fitted `estimators` may know held-out samples.
 
-    Preprocessing that learns from more than the training samples is detected by its effect:
-    training samples must come out the same whatever the others are, and a held-out sample whatever
-    other samples come with it.  What was done to the data before the split is detected only if it
-    gave features mean 0 and variance 1 (with ddof 0 or 1), to four decimals.
+    Preprocessing that learns from more than the training samples is detected by its effect: a
+    pipeline's must give the training samples what it gives them when it is fitted on these alone,
+    and a held-out sample the same whatever other samples come with it.  What was done to the data
+    before the split is detected only if it gave features mean 0 and variance 1 (with ddof 0 or 1),
+    to four decimals.
     """
-    parts = (split.X_train, split.X_validation, split.X_test)
+    X = np.asarray(dataset.X, dtype=float)
+    held = (split.X_train, split.X_validation, split.X_test)
+    parts = [np.asarray(rows, dtype=float) for rows in held]
     part = np.repeat([0, 1, 2], [len(rows) for rows in parts])
     _, row = np.unique(_rounded(np.vstack(parts)), axis=0, return_inverse=True)
     stands = np.zeros((row.max() + 1, 3), dtype=bool)
     stands[row, part] = True
     shared = (stands.sum(axis=1) > 1)[row] & (part > 0)
     near: Any = {"rtol": 0, "atol": 1e-4}
-    scaled = np.isclose(dataset.X.mean(axis=0), 0, **near) & np.any(
-        [np.isclose(dataset.X.var(axis=0, ddof=ddof), 1, **near) for ddof in (0, 1)], axis=0
+    scaled = np.isclose(X.mean(axis=0), 0, **near) & np.any(
+        [np.isclose(X.var(axis=0, ddof=ddof), 1, **near) for ddof in (0, 1)], axis=0
     )
-    seen = split.scaled()
-    other = replace(split, X_validation=split.X_validation + 1, X_test=split.X_test * 2).scaled()
-    firsts = ("X_validation", "X_test", "y_validation", "y_test")
-    alone = replace(split, **{name: getattr(split, name)[:1] for name in firsts}).scaled()
-    moved = [
-        seen.X_train != other.X_train,
-        seen.X_validation[:1] != alone.X_validation,
-        seen.X_test[:1] != alone.X_test,
-    ]
+    steps = [e[:-1] for e in estimators if isinstance(e, Pipeline) and len(e) > 1]
     return Leakage(
         n_shared=int(shared.sum()),
         n_scaled=int(scaled.sum()),
-        n_moved=int(sum(part.sum() for part in moved)),
+        n_moved=sum(_moved(some, split) for some in steps),
     )
 
 
@@ -361,9 +345,23 @@ def digests(split: Split) -> dict[str, str]:
     found = {}
     for part in ("train", "validation", "test"):
         X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
-        rows = _rounded(np.column_stack([X, y]))
+        rows = _rounded(np.column_stack([np.asarray(X, dtype=float), y]))
         found[part] = hashlib.sha256(rows.astype("<f8").tobytes()).hexdigest()[:16]
     return found
+
+
+def take(X: Any, positions: Any) -> Any:
+    """Return the samples at these positions of an array or a DataFrame."""
+    return X.iloc[positions] if hasattr(X, "iloc") else X[positions]
+
+
+def _moved(steps: Any, split: Split) -> int:
+    """Count the entries that fitted preprocessing makes of a split with what it must not know."""
+    alone: Any = clone(steps).fit(split.X_train, split.y_train)
+    pairs = [(steps.transform(split.X_train), alone.transform(split.X_train))]
+    for X in (split.X_validation, split.X_test):
+        pairs.append((steps.transform(X)[:1], steps.transform(X[:1])))
+    return sum(int((np.asarray(a) != np.asarray(b)).sum()) for a, b in pairs)
 
 
 def _counts(dataset: Dataset) -> NDArray[np.int64]:
@@ -371,8 +369,11 @@ def _counts(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _checked_rows(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray, NDArray]:
-    """Return `X` and `y` as arrays; raise DataError if no model could be fitted to them."""
-    X, y = np.asarray(X), np.asarray(y)
+    """Return `X`, a DataFrame or an array, and `y` as an array.
+
+    Raises DataError if no model could be fitted to them.
+    """
+    given, X, y = X, np.asarray(X), np.asarray(y)
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(
             f"{source}: X has the shape {X.shape}: give an array (n_samples, n_features)"
@@ -408,7 +409,7 @@ def _checked_rows(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray,
             f"{source}: y goes from {y.min()} to {y.max()}, and the numbers of {n_classes} classes"
             f" from 0 to {n_classes - 1}: number them so, or name all classes"
         )
-    return X, y
+    return given if hasattr(given, "iloc") else X, y
 
 
 def _check_classes(names: Iterable[str], n_rows: int, where: str) -> None:

@@ -1,17 +1,18 @@
-"""Fits and scores of models; no other module trains."""
+"""Fits and scores of models; no other module trains.
 
-import io
+An estimator is any classifier of scikit-learn, usually a Pipeline with its preprocessing.  Where
+parameters are varied, their names are those of the pipeline's last step.
+"""
+
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import product
 from math import ceil, log
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
-import cloudpickle
 import numpy as np
-from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
@@ -23,15 +24,16 @@ from sklearn.model_selection import (
     RepeatedStratifiedKFold,
     StratifiedKFold,
 )
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
-from literate.cache import Call, compute
+from literate.cache import remembered
+from literate.sizes import n_bytes
 from pycode import data, inference
 from pycode.data import Dataset, Split
-from pycode.inference import Calibration, Comparison, Estimate, ResampledTest
+from pycode.inference import Accuracy, Calibration, Comparison, Estimate, ResampledTest, Share
 
 Grid = Mapping[str, Sequence[Any]]
+Folds = Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]  # positions to train and to test on
 PARTS: tuple[str, ...] = ("train", "validation", "test")
 
 
@@ -39,50 +41,49 @@ PARTS: tuple[str, ...] = ("train", "validation", "test")
 class Score:
     """A model's accuracy, the share of samples it classifies correctly, on each part of a split.
 
-    `correct` says which samples of each part these are.  `cv` and `cv_sd` are the mean and standard
-    deviation (ddof 0) over the folds of the training samples, which were all scaled before they
-    were folded.  For `cv_in_fold` each fold's scaler saw only the samples that the fold was trained
-    on.
+    `correct` says which samples of each part these are.  `cv_in_fold` and `cv_in_fold_sd` are the
+    mean and standard deviation (ddof 0) over the folds of the training samples.  Each fold's
+    preprocessing saw only the samples that the fold was trained on.
     """
 
-    train: Estimate
-    validation: Estimate
-    test: Estimate
-    cv: Estimate
-    cv_sd: float
-    cv_in_fold: Estimate
-    cv_in_fold_sd: float
+    train: Accuracy
+    validation: Accuracy
+    test: Accuracy
+    cv_in_fold: Accuracy
+    cv_in_fold_sd: Share
     n_bytes: int  # of the fitted model's arrays, a measure of complexity for all models
-    estimator: Any = field(repr=False)  # a Pipeline, fitted: the scaler and the model
+    estimator: Any = field(repr=False)  # fitted on the training samples
     correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
-    by: ClassVar[str] = "evaluation.score"
-    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
-class Folds:
-    """A model's accuracies in a repeated cross-validation, the scaler fitted in each fold."""
+class CrossValidation:
+    """A model's mean accuracy over the folds of the training samples, and its s.d. (ddof 0)."""
+
+    cv: Accuracy
+    cv_sd: Share
+
+
+@dataclass(frozen=True)
+class RepeatedCrossValidation:
+    """A model's accuracies in a repeated cross-validation."""
 
     accuracies: NDArray[np.float64] = field(repr=False)
     n_train: int  # samples that each fit saw
     n_test: int
-    mean: Estimate  # with Nadeau and Bengio's interval
-    by: ClassVar[str] = "evaluation.cross_validate"
-    unit: ClassVar[str] = "share of rows"
+    mean: Accuracy  # with Nadeau and Bengio's interval
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A model with some of its parameters set, fitted on the scaled training samples."""
+    """A model with some of its parameters set, fitted on the training samples."""
 
     parameters: Mapping[str, Any]
-    train: Estimate
-    validation: Estimate
+    train: Accuracy
+    validation: Accuracy
     n_parameters: int  # weights and biases of a network, 0 for other models
     converged: bool  # within the steps that it is allowed
     correct: NDArray[np.bool_] = field(repr=False)  # on the validation samples
-    by: ClassVar[str] = "evaluation.vary"
-    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,10 @@ class LearningCurve:
     """
 
     sizes: tuple[int, ...]
-    train: tuple[Estimate, ...]
-    train_sd: tuple[float, ...]
-    validation: tuple[Estimate, ...]
-    validation_sd: tuple[float, ...]
-    by: ClassVar[str] = "evaluation.learning_curve"
-    unit: ClassVar[str] = "share of rows"
+    train: tuple[Accuracy, ...]
+    train_sd: tuple[Share, ...]
+    validation: tuple[Accuracy, ...]
+    validation_sd: tuple[Share, ...]
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,9 @@ class Trial:
     """A setting of a search: its parameters and its accuracy over the folds."""
 
     parameters: Mapping[str, Any]
-    mean: Estimate
-    sd: float
+    mean: Accuracy
+    sd: Share
     n_train: int  # samples that each fit saw
-    by: ClassVar[str] = "evaluation.search"
-    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -126,64 +123,49 @@ class Tuning:
     n_fits: int
     cost: float
     path: tuple[tuple[float, float], ...]
-    by: ClassVar[str] = "evaluation.tune"
-    digits: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
 class Spread:
     """A model's test accuracies with different seeds, all else being equal."""
 
-    accuracies: tuple[float, ...]
-    mean: Estimate
-    sd: Estimate  # ddof 1
-    least: float
-    most: float
-    by: str = "evaluation.reseed"
-    unit: ClassVar[str] = "share of rows"
+    accuracies: tuple[Share, ...]
+    mean: Accuracy
+    sd: Accuracy  # ddof 1
+    min: Share
+    max: Share
 
 
 def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
-    """Return the accuracies of a copy of `estimator` fitted on the scaled training samples."""
+    """Return the accuracies of a copy of `estimator` fitted on the training samples."""
     return compare({"": estimator}, split, cv=cv)[""]
 
 
 def compare(
     candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
 ) -> dict[str, Score]:
-    """Return the score of each candidate, by its name; all are computed in parallel.
+    """Return the score of each candidate, by its name.
 
     Warns of a model whose fit has not converged.
     """
     _require_classifiers(candidates)
-    scaled, scaler = split.scaled(), StandardScaler().fit(split.X_train)
-    X, y = scaled.X_train, scaled.y_train
-    calls: list[Call] = []
-    # The simplest candidates come first there and last here: short calls fill gaps.
-    for estimator in reversed(list(candidates.values())):
-        pipeline = make_pipeline(StandardScaler(), estimator)
-        calls.append(delayed(_fit)(estimator, *_parts(scaled)))
-        calls += _folds(estimator, X, y, cv) + _folds(pipeline, split.X_train, y, cv)
-    values = iter(compute(calls))
+    fits = _fit.map(candidates.values(), **_arrays(split))
+    folds = _cross_validations(candidates, split, cv)
     scores: dict[str, Score] = {}
-    for name in reversed(list(candidates)):
-        (fitted, n_bytes, converged, right), *folds = islice(values, 1 + 2 * cv)
-        once, in_fold = np.reshape(folds, (2, cv, 2))[:, :, 1]
+    for name, (fitted, converged, *parts) in zip(candidates, fits, strict=True):
         if not converged:  # warn in each build, not only in the one that fits
             message = f"{name or fitted} has not converged: let it make more steps"
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        correct = dict(zip(PARTS, right, strict=True))
+        correct = dict(zip(PARTS, parts, strict=True))
         scores[name] = Score(
-            **{part: inference.proportion(rows) for part, rows in correct.items()},
-            cv=_over_folds(once, len(y)),
-            cv_sd=inference.exact(once.std()),
-            cv_in_fold=_over_folds(in_fold, len(y)),
-            cv_in_fold_sd=inference.exact(in_fold.std()),
-            n_bytes=n_bytes,
-            estimator=make_pipeline(scaler, fitted),
+            **{part: inference.proportion(right) for part, right in correct.items()},
+            cv_in_fold=folds[name].cv,
+            cv_in_fold_sd=folds[name].cv_sd,
+            n_bytes=n_bytes(_last(fitted)),
+            estimator=fitted,
             correct=correct,
         )
-    return {name: scores[name] for name in candidates}
+    return scores
 
 
 def ties(scores: Mapping[str, Score]) -> list[str]:
@@ -206,6 +188,31 @@ def compare_pairs(
     return inference.compare_pairs({name: s.correct[part] for name, s in scores.items()})
 
 
+def scaled_once(estimator: BaseEstimator, split: Split) -> tuple[BaseEstimator, Split]:
+    """Return the last step of a pipeline, and a split that the other steps have transformed.
+
+    In a cross-validation of these, each fold's preprocessing has seen the samples that the fold is
+    tested on.  The reference's numbers were found in this way; new ones should not be.
+    """
+    if not isinstance(estimator, Pipeline):
+        return estimator, split
+    steps: Any = clone(estimator[:-1]).fit(split.X_train, split.y_train)
+    transformed = {f"X_{part}": steps.transform(getattr(split, f"X_{part}")) for part in PARTS}
+    return estimator[-1], replace(split, **transformed)
+
+
+def cross_validate_scaled_once(
+    candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
+) -> dict[str, CrossValidation]:
+    """Return each candidate's accuracy over folds that are `scaled_once`."""
+    _require_classifiers(candidates)
+    found = {}
+    for name, candidate in candidates.items():
+        model, scaled = scaled_once(candidate, split)
+        found |= _cross_validations({name: model}, scaled, cv)
+    return found
+
+
 def cross_validate(
     candidates: Mapping[str, BaseEstimator],
     split: Split,
@@ -213,7 +220,7 @@ def cross_validate(
     cv: int = 5,
     repeats: int = 5,
     seed: int = 42,
-) -> dict[str, Folds]:
+) -> dict[str, RepeatedCrossValidation]:
     """Return each candidate's accuracies on the same folds of the training samples.
 
     There are `cv` times `repeats` folds.
@@ -221,21 +228,19 @@ def cross_validate(
     _require_classifiers(candidates)
     X, y = split.X_train, split.y_train
     folds = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed)
-    splits = list(folds.split(X, y))
+    splits: Folds = list(folds.split(X, y))
     n_train, n_test = (round(np.mean([len(part[i]) for part in splits])) for i in (0, 1))
-    calls: list[Call] = []
-    for estimator in reversed(list(candidates.values())):
-        pipeline = make_pipeline(StandardScaler(), estimator)
-        calls += [delayed(_fit_fold)(pipeline, X, y, train, test) for train, test in splits]
-    values = np.reshape(compute(calls), (len(candidates), len(splits), 2))[::-1, :, 1]
     size = {"n_train": n_train, "n_test": n_test}
+    accuracies = _score_folds(candidates.values(), X, y, splits)[:, :, 1]
     return {
-        name: Folds(row, **size, mean=inference.corrected_mean(row, **size))
-        for name, row in zip(candidates, values, strict=True)
+        name: RepeatedCrossValidation(row, **size, mean=inference.corrected_mean(row, **size))
+        for name, row in zip(candidates, accuracies, strict=True)
     }
 
 
-def compare_folds(folds: Mapping[str, Folds]) -> dict[tuple[str, str], ResampledTest]:
+def compare_folds(
+    folds: Mapping[str, RepeatedCrossValidation],
+) -> dict[tuple[str, str], ResampledTest]:
     """Compare every pair of models on the folds of a repeated cross-validation."""
     size = next(iter(folds.values()))
     accuracies = {name: found.accuracies for name, found in folds.items()}
@@ -247,19 +252,17 @@ def learning_curve(
 ) -> LearningCurve:
     """Return the accuracies in cross-validation for growing numbers of training samples.
 
-    The numbers are `n_sizes` even shares of the training folds.
+    The numbers are `n_sizes` even shares of the training folds, the first samples of each.
     """
     _require_classifiers({"": estimator})
-    scaled = split.scaled()
-    X, y = scaled.X_train, scaled.y_train
-    first, _ = next(StratifiedKFold(cv).split(X, y))
-    sizes = [int(share * len(first)) for share in np.linspace(0.1, 1, n_sizes)]
-    # From many samples to few: short calls fill gaps.
-    calls = [call for size in reversed(sizes) for call in _folds(estimator, X, y, cv, size)]
-    folds = np.reshape(compute(calls), (n_sizes, cv, 2))[::-1]
-    train, validation = np.moveaxis(folds, 2, 0)
+    X, y = split.X_train, split.y_train
+    folds = list(StratifiedKFold(cv).split(X, y))
+    sizes = [int(share * len(folds[0][0])) for share in np.linspace(0.1, 1, n_sizes)]
+    splits = [(train[:size], test) for size in sizes for train, test in folds]
+    found = _score_folds([estimator], X, y, splits).reshape(n_sizes, cv, 2)
+    train, validation = np.moveaxis(found, 2, 0)
 
-    def means(part: Any) -> tuple[Estimate, ...]:
+    def means(part: NDArray[np.float64]) -> tuple[Estimate, ...]:
         return tuple(_over_folds(row, len(y), n) for n, row in zip(sizes, part, strict=True))
 
     return LearningCurve(
@@ -274,26 +277,21 @@ def learning_curve(
 def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) -> list[Variant]:
     """Fit `estimator` with each setting of one or more grids, in order (see ParameterGrid)."""
     _require_classifiers({"": estimator})
-    scaled = split.scaled()
     settings: list[dict[str, Any]] = list(ParameterGrid(cast(Any, grid)))
-    calls: list[Call] = []
-    for parameters in settings:
-        candidate: Any = clone(estimator)
-        calls.append(delayed(_fit)(candidate.set_params(**parameters), *_parts(scaled)))
-    variants = []
-    for parameters, fit in zip(settings, compute(calls), strict=True):
-        fitted, _, converged, (train, validation, _) = fit
-        variants.append(
-            Variant(
-                parameters,
-                inference.proportion(train),
-                inference.proportion(validation),
-                n_parameters(fitted),
-                converged,
-                validation,
-            )
+    fits = _fit.map([with_parameters(estimator, some) for some in settings], **_arrays(split))
+    return [
+        Variant(
+            parameters,
+            inference.proportion(train),
+            inference.proportion(validation),
+            n_parameters(fitted),
+            converged,
+            validation,
         )
-    return variants
+        for parameters, (fitted, converged, train, validation, _) in zip(
+            settings, fits, strict=True
+        )
+    ]
 
 
 def search(
@@ -301,22 +299,18 @@ def search(
     grid: Grid,
     split: Split,
     *,
-    rows: int,
+    n_samples: int,
     cv: int = 3,
 ) -> list[Trial]:
     """Return every setting of `grid`, best first, by accuracy in cross-validation.
 
-    Uses the first `rows` of the scaled training samples.  Equals keep the grid's order.
+    Uses the first `n_samples` training samples.  Equals keep the grid's order.
     """
     _require_classifiers({"": estimator})
-    scaled = split.scaled()
-    X, y = scaled.X_train[:rows], scaled.y_train[:rows]
-    settings = list(ParameterGrid(dict(grid)))
-    calls: list[Call] = []
-    for parameters in settings:
-        candidate: Any = clone(estimator)
-        calls += _folds(candidate.set_params(**parameters), X, y, cv)
-    accuracies = np.reshape(compute(calls), (len(settings), cv, 2))[:, :, 1]
+    X, y = split.X_train[:n_samples], split.y_train[:n_samples]
+    settings: list[dict[str, Any]] = list(ParameterGrid(dict(grid)))
+    candidates = [with_parameters(estimator, some) for some in settings]
+    accuracies = _score_folds(candidates, X, y, list(StratifiedKFold(cv).split(X, y)))[:, :, 1]
     trials = [
         Trial(
             parameters,
@@ -334,26 +328,24 @@ def tune(
 ) -> dict[str, Tuning]:
     """Find the best setting of `grid` by trying all, and by successive halving (Jamieson 2016).
 
-    Both searches use all training samples, scaled in each fold.  Halving starts with few samples.
-    It keeps the better third of the settings for three times as many samples, until it uses all of
-    them (HalvingGridSearchCV).
+    Both searches use all training samples.  Halving starts with few samples.  It keeps the better
+    third of the settings for three times as many samples, until it uses all of them
+    (HalvingGridSearchCV).
     """
     _require_classifiers({"": estimator})
-    X, y, settings = split.X_train, split.y_train, list(ParameterGrid(dict(grid)))
-    calls: list[Call] = [delayed(_halve)(estimator, grid, X, y, cv, seed)]
-    for parameters in settings:
-        candidate: Any = clone(estimator)
-        pipeline = make_pipeline(StandardScaler(), candidate.set_params(**parameters))
-        calls += _folds(pipeline, X, y, cv)
-    rounds, *folds = compute(calls)
-    means = np.reshape(folds, (len(settings), cv, 2))[:, :, 1].mean(axis=1)
+    X, y = split.X_train, split.y_train
+    settings: list[dict[str, Any]] = list(ParameterGrid(dict(grid)))
+    rounds = _halve(estimator, grid, X, y, cv, seed)
+    candidates = [with_parameters(estimator, some) for some in settings]
+    folds = _score_folds(candidates, X, y, list(StratifiedKFold(cv).split(X, y)))
+    means = folds[:, :, 1].mean(axis=1)
     grid_path = [(cv * (n + 1.0), float(m)) for n, m in enumerate(np.maximum.accumulate(means))]
     rounds_path, spent = [], 0.0
-    for n_rows, scores, _ in rounds:
-        spent += cv * len(scores) * n_rows / len(y)
+    for n_samples, scores, _ in rounds:
+        spent += cv * len(scores) * n_samples / len(y)
         rounds_path.append((spent, max(scores)))
     found = {
-        "grid": (settings[int(means.argmax())], len(folds), grid_path),
+        "grid": (settings[int(means.argmax())], cv * len(settings), grid_path),
         "halving": (rounds[-1][2], cv * sum(len(scores) for _, scores, _ in rounds), rounds_path),
     }
     refit = [{key: [value] for key, value in setting.items()} for setting, _, _ in found.values()]
@@ -368,8 +360,8 @@ def reseed(
     candidates: Mapping[str, BaseEstimator], split: Split, *, seeds: Sequence[int]
 ) -> dict[str, Spread]:
     """Return how each candidate's test accuracy varies with its own seed, on the same split."""
-    runs = [(split, seed) for seed in seeds]
-    return _spread(candidates, runs, inference.mean, by="evaluation.reseed")
+    runs = [(split, {"random_state": seed}) for seed in seeds]
+    return _spread(candidates, runs, inference.mean)
 
 
 def resplit(
@@ -380,64 +372,46 @@ def resplit(
     The candidate's own seed stays the same.  The splits share samples, so the interval of the mean
     is Nadeau and Bengio's.
     """
-    runs = [(data.split(dataset, seed=seed), None) for seed in seeds]
+    runs = [(data.split(dataset, seed=seed), {}) for seed in seeds]
     size = {"n_train": len(runs[0][0].y_train), "n_test": len(runs[0][0].y_test)}
-    mean = partial(inference.corrected_mean, **size)
-    return _spread(candidates, runs, mean, by="evaluation.resplit")
+    return _spread(candidates, runs, partial(inference.corrected_mean, **size))
 
 
 def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Calibration]:
     """Measure how well each candidate's probabilities are calibrated on the test set.
 
     A candidate without probabilities gets them by Platt's sigmoids, fitted to its decisions on
-    folds of the training samples, scaled anew in each (CalibratedClassifierCV).
+    folds of the training samples (CalibratedClassifierCV).
     """
     _require_classifiers(candidates)
-    scaled, once = split.scaled(), cast(Any, False)
-    calls: list[Call] = []
-    for model in candidates.values():
-        if not hasattr(model, "predict_proba"):
-            pipeline = make_pipeline(StandardScaler(), model)
-            model = CalibratedClassifierCV(pipeline, cv=5, ensemble=once)
-        calls.append(delayed(_fit)(model, *_parts(scaled)))
+    once = cast(Any, False)
+    models = [
+        model
+        if hasattr(model, "predict_proba")
+        else CalibratedClassifierCV(model, cv=5, ensemble=once)
+        for model in candidates.values()
+    ]
     return {
-        name: inference.calibration(fitted.predict_proba(scaled.X_test), scaled.y_test)
-        for name, (fitted, *_) in zip(candidates, compute(calls), strict=True)
+        name: inference.calibration(fitted.predict_proba(split.X_test), split.y_test)
+        for name, (fitted, *_) in zip(candidates, _fit.map(models, **_arrays(split)), strict=True)
     }
 
 
 def n_parameters(estimator: Any) -> int:
     """Count the weights and biases of a fitted network, also in a pipeline; 0 for other models."""
-    while isinstance(estimator, Pipeline):
-        estimator = estimator[-1]
-    arrays = [*getattr(estimator, "coefs_", []), *getattr(estimator, "intercepts_", [])]
+    model = _last(estimator)
+    arrays = [*getattr(model, "coefs_", []), *getattr(model, "intercepts_", [])]
     return sum(array.size for array in arrays)
 
 
-def _n_bytes(model: object) -> int:
-    """Count the bytes of all arrays of a fitted model that a pickle would hold."""
-    counter = _Counter(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
-    counter.dump(model)
-    return counter.n_bytes
+def with_parameters(estimator: BaseEstimator, parameters: Mapping[str, Any]) -> BaseEstimator:
+    """Return an unfitted copy of `estimator` with parameters of its last step set."""
+    copy = clone(estimator)
+    _last(copy).set_params(**parameters)
+    return copy
 
 
-class _Counter(cloudpickle.Pickler):
-    """A pickler that counts the bytes of arrays.
-
-    Pickle's buffers would not do: they leave out arrays that are not contiguous, and which these
-    are depends on the version of scikit-learn.  In a worker, pickle itself does not find a class
-    that the paper defines.
-    """
-
-    n_bytes = 0
-
-    def reducer_override(self, obj: Any) -> Any:
-        """Count an array, and leave the rest to cloudpickle."""
-        if isinstance(obj, np.ndarray) and not obj.dtype.hasobject:
-            self.n_bytes += obj.nbytes
-        return super().reducer_override(obj)
-
-
+@remembered
 def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float:
     """Fit a copy of `estimator` and return its accuracy on the test samples."""
     fitted: Any = clone(estimator)
@@ -465,15 +439,35 @@ def _require_classifiers(candidates: Mapping[str, Any]) -> None:
             )
 
 
-def _folds(
-    estimator: BaseEstimator, X: Any, y: Any, cv: int, size: int | None = None
-) -> list[Call]:
-    """Return the calls of a stratified cross-validation, with `size` samples to train each fold.
+def _last(estimator: Any) -> Any:
+    """Return the last step of a pipeline, or the estimator if it is none."""
+    return _last(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
-    These are the first ones of the fold; without `size` all are used.
-    """
-    splits = StratifiedKFold(cv).split(X, y)
-    return [delayed(_fit_fold)(estimator, X, y, train[:size], test) for train, test in splits]
+
+def _arrays(split: Split) -> dict[str, NDArray[Any]]:
+    """Return the samples and the classes of each part, by their names."""
+    return {name: getattr(split, name) for part in PARTS for name in (f"X_{part}", f"y_{part}")}
+
+
+def _cross_validations(
+    candidates: Mapping[str, BaseEstimator], split: Split, cv: int
+) -> dict[str, CrossValidation]:
+    X, y = split.X_train, split.y_train
+    folds = _score_folds(candidates.values(), X, y, list(StratifiedKFold(cv).split(X, y)))
+    return {
+        name: CrossValidation(_over_folds(row, len(y)), inference.exact(row.std()))
+        for name, row in zip(candidates, folds[:, :, 1], strict=True)
+    }
+
+
+def _score_folds(
+    estimators: Iterable[BaseEstimator], X: Any, y: Any, folds: Folds
+) -> NDArray[np.float64]:
+    """Return the accuracies on the two parts of each fold, (n_estimators, n_folds, 2)."""
+    estimators = list(estimators)
+    fits = [(estimator, *fold) for estimator, fold in product(estimators, folds)]
+    accuracies = _fit_fold.map(*zip(*fits, strict=True), X=X, y=y)
+    return np.reshape(accuracies, (len(estimators), len(folds), 2))
 
 
 def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Estimate:
@@ -482,37 +476,26 @@ def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Es
     return inference.corrected_mean(accuracies, n_train=n_train or n - n_test, n_test=n_test)
 
 
-def _parts(split: Split) -> list[NDArray[Any]]:
-    """Return the samples and the classes of each part, one part after the other."""
-    return [getattr(split, f"{array}_{part}") for part in PARTS for array in "Xy"]
-
-
 def _spread(
     candidates: Mapping[str, BaseEstimator],
-    runs: Sequence[tuple[Split, int | None]],
-    mean: Callable[[list[float]], Estimate],
-    *,
-    by: str,
+    runs: Sequence[tuple[Split, Mapping[str, Any]]],
+    mean: Callable[[Any], Estimate],
 ) -> dict[str, Spread]:
+    """Return the spread of each candidate over splits, with parameters to set if it has them."""
     _require_classifiers(candidates)
-    scaled = [(split.scaled(), seed) for split, seed in runs]
-    calls: list[Call] = []
-    for model in reversed(list(candidates.values())):
-        for part, seed in scaled:
-            seeded: Any = clone(model)
-            if seed is not None and "random_state" in seeded.get_params():
-                seeded.set_params(random_state=seed)
-            rows = (part.X_train, part.y_train, part.X_test, part.y_test)
-            calls.append(delayed(fit_score)(seeded, *rows))
-    values = iter(compute(calls))
-    spreads = {}
-    for name in reversed(list(candidates)):
-        found = list(islice(values, len(runs)))
-        sd = inference.deviation(found)
-        spreads[name] = Spread(tuple(found), mean(found), sd, min(found), max(found), by)
-    return {name: spreads[name] for name in candidates}
+    fits = []
+    for model, (split, parameters) in product(candidates.values(), runs):
+        known = _last(model).get_params().keys() & parameters.keys()
+        seeded = with_parameters(model, {name: parameters[name] for name in known})
+        fits.append((seeded, split.X_train, split.y_train, split.X_test, split.y_test))
+    found = np.reshape(fit_score.map(*zip(*fits, strict=True)), (len(candidates), len(runs)))
+    return {
+        name: Spread(tuple(row), mean(row), inference.standard_deviation(row), min(row), max(row))
+        for name, row in zip(candidates, found.tolist(), strict=True)
+    }
 
 
+@remembered
 def _halve(
     estimator: BaseEstimator, grid: Grid, X: Any, y: Any, cv: int, seed: int
 ) -> list[tuple[int, list[float], dict[str, Any]]]:
@@ -520,14 +503,13 @@ def _halve(
 
     The size is the number of samples that the round uses.
     """
-    pipeline = make_pipeline(StandardScaler(), estimator)
-    prefix = f"{pipeline.steps[-1][0]}__"
+    prefix = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
     folds, strict = cast(Any, StratifiedKFold(cv)), cast(Any, "raise")
     n_settings = len(ParameterGrid(dict(grid)))
     # As many rounds as the settings allow, but with enough samples to hold some out.
     fewest = len(y) // 3 ** (ceil(log(n_settings, 3)) - 1)
     search = HalvingGridSearchCV(
-        pipeline,
+        estimator,
         {prefix + key: list(values) for key, values in grid.items()},
         cv=folds,
         min_resources=min(len(y), max(fewest, 20 * len(np.unique(y)))),
@@ -545,28 +527,41 @@ def _halve(
     return rounds
 
 
-def _fit(estimator: Any, *parts: Any) -> tuple[Any, int, bool, list[NDArray[np.bool_]]]:
-    """Fit a copy of `estimator` and return it, with its size, convergence and correct samples.
+@remembered
+def _fit(
+    estimator: Any,
+    X_train: Any,
+    y_train: Any,
+    X_validation: Any,
+    y_validation: Any,
+    X_test: Any,
+    y_test: Any,
+) -> tuple[Any, bool, NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Fit a copy of `estimator` and return it, and whether its fit has converged.
 
-    `parts` are the samples and classes of each part, the training samples first.  The size is the
-    number of bytes of the copy's arrays.  The last item says for each part which samples the copy
-    classifies correctly.
+    The other items say for each part which samples the copy classifies correctly.
     """
-    X, y = parts[:2]
     fitted: Any = clone(estimator)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        fitted.fit(X, y)
+        fitted.fit(X_train, y_train)
     unfinished = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     for warning in caught:
         if warning not in unfinished:
             warnings.warn(warning.message, stacklevel=2)
-    correct = [fitted.predict(X) == y for X, y in zip(parts[::2], parts[1::2], strict=True)]
-    return fitted, _n_bytes(fitted), not unfinished, correct
+    return (
+        fitted,
+        not unfinished,
+        fitted.predict(X_train) == y_train,
+        fitted.predict(X_validation) == y_validation,
+        fitted.predict(X_test) == y_test,
+    )
 
 
-def _fit_fold(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> tuple[float, float]:
+@remembered
+def _fit_fold(estimator: Any, train: Any, test: Any, X: Any, y: Any) -> tuple[float, float]:
     """Fit a copy on samples `train` and return its accuracies on `train` and on `test`."""
     fitted: Any = clone(estimator)
-    fitted.fit(X[train], y[train])
-    return fitted.score(X[train], y[train]), fitted.score(X[test], y[test])
+    fitted.fit(data.take(X, train), y[train])
+    parts = [(data.take(X, positions), y[positions]) for positions in (train, test)]
+    return fitted.score(*parts[0]), fitted.score(*parts[1])

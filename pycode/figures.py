@@ -54,9 +54,10 @@ def performance(
     return fig, (
         f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
         f" (b) Cross-validation accuracy: {_listed(scores, 'cv_in_fold')}."
-        f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]} rows"
-        f" to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at {curve.train[-1]:.2f}."
-        f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test rows are on"
+        f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]}"
+        f" samples to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at"
+        f" {curve.train[-1]:.2f}."
+        f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test samples are on"
         " the diagonal."
     )
 
@@ -86,7 +87,7 @@ def behaviour(
     return fig, (
         f"Four panels. (a) Importances of {len(importances.values)} features, ranked: they fall"
         f" from {importances.largest:.3f} to {importances.values.min():.3f}."
-        f" (b) Histogram of confidence: mean {confidence.mean_correct:.2f} on rows classified"
+        f" (b) Histogram of confidence: mean {confidence.mean_correct:.2f} on samples classified"
         f" correctly, {confidence.mean_wrong:.2f} on the others."
         f" (c) Accuracy against the size of the fitted model: {sizes}."
         f" (d) Training minus validation accuracy: {gaps}."
@@ -118,7 +119,7 @@ def ablation(
     top = max(architectures, key=lambda variant: variant.validation)
     searches = ", ".join(f"{n} {t.score:.3f} for {t.cost:.0f} fits" for n, t in tuned.items())
     ranges = "; ".join(
-        f"{kind}: " + ", ".join(f"{n} {s.least:.2f} to {s.most:.2f}" for n, s in spreads.items())
+        f"{kind}: " + ", ".join(f"{n} {s.min:.2f} to {s.max:.2f}" for n, s in spreads.items())
         for kind, spreads in seeds.items()
     )
     return fig, (
@@ -190,7 +191,7 @@ def networks(
     _draw_depths(axes[1], depths)
     _draw_transfer(axes[2], transfer)
     _draw_attributions(axes[3], images)
-    rows = [size for curve in curves.values() for size in curve["sizes"]]
+    sizes = [size for curve in curves.values() for size in curve["sizes"]]
     ends = ", ".join(
         f"{name} {c['validation'][0]:.2f} to {c['validation'][-1]:.2f}"
         for name, c in curves.items()
@@ -198,7 +199,7 @@ def networks(
     blocks = ", ".join(next(iter(depths.values())))
     labelled = ", ".join(next(iter(transfer.values())))
     return fig, (
-        f"Four panels. (a) Validation accuracy with {min(rows)} to {max(rows)} rows: {ends}."
+        f"Four panels. (a) Validation accuracy with {min(sizes)} to {max(sizes)} samples: {ends}."
         f" (b) Validation accuracy with {blocks} blocks in a stage: {_series(depths)}."
         f" (c) Test accuracy with {labelled} labelled images per class: {_series(transfer)}."
         f" (d) The digits {', '.join(images['labels'])}, maps of what their pixels contribute,"
@@ -247,7 +248,7 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
     )
     ax.legend(ncols=3, loc="upper center", columnspacing=1)
     ax.set(ylim=(0, 1.2), yticks=np.linspace(0, 1, 6), xlabel="", ylabel="accuracy")
-    ax.set_title("(a) accuracy on each part of the rows")
+    ax.set_title("(a) accuracy on each part of the samples")
 
 
 def _draw_cross_validation(ax: Axes, scores: Scores) -> None:
@@ -256,7 +257,7 @@ def _draw_cross_validation(ax: Axes, scores: Scores) -> None:
     ax.errorbar(list(scores), mean, yerr=sd, fmt="o")
     ax.margins(x=0.15)
     ax.grid(axis="y")
-    ax.set(ylabel="accuracy, mean and s.d.", title="(b) cross-validation, training rows")
+    ax.set(ylabel="accuracy, mean and s.d.", title="(b) cross-validation, training samples")
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
@@ -266,7 +267,7 @@ def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
         ax.fill_between(curve.sizes, mean - sd, mean + sd, color=line.get_color(), alpha=0.25, lw=0)
     ax.grid(axis="y")
     ax.legend(loc="lower right")
-    ax.set(xlabel="training rows", ylabel="accuracy, mean and s.d.", title="(c) learning curve")
+    ax.set(xlabel="training samples", ylabel="accuracy, mean and s.d.", title="(c) learning curve")
 
 
 def _draw_confusion(
@@ -291,7 +292,7 @@ def _draw_confusion(
     ax.set(
         xlabel="predicted class",
         ylabel="true class",
-        title=f"(d) confusion of the {best}, test rows",
+        title=f"(d) confusion of the {best}, test samples",
     )
 
 
@@ -325,7 +326,7 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
     ax.set(
         xlim=(0, 1),
         xlabel="probability of the predicted class",
-        ylabel="share of these test rows in %",
+        ylabel="share of these test samples in %",
     )
     ax.set_title("(b) confidence of the MLP")
 
@@ -390,7 +391,7 @@ def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
         ax.plot(cost, score, markersize=3, label=name, **line)
     ax.grid(axis="y")
     ax.legend(loc="lower right")
-    ax.set(xlabel="cost, in fits to all rows", ylabel="highest accuracy")
+    ax.set(xlabel="cost, in fits to all samples", ylabel="highest accuracy")
     ax.set_title("(c) searches, cross-validation")
 
 
@@ -417,7 +418,7 @@ def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None
         shown = found.counts >= FEWEST
         ax.plot(found.confidence[shown], found.accuracy[shown], label=name, **line)
     ax.legend(loc="lower right")
-    ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test rows")
+    ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test samples")
 
 
 def _draw_precision(
@@ -435,7 +436,7 @@ def _draw_precision(
         ax.legend(loc="center left")
     ax.grid(axis="y")
     ax.set(xlabel="number k of features", ylabel="precision at k")
-    ax.set_title("(b) useful among the k foremost")
+    ax.set_title("(b) useful among the k top-ranked")
 
 
 def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
@@ -451,7 +452,7 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) ->
         ax.plot(curve["sizes"], curve["validation"], markersize=3, label=name, **line)
     ax.grid(axis="y")
     ax.legend(loc="lower right", labelspacing=0.3)  # below the curves also in a narrow text
-    ax.set(xlabel="training rows", ylabel="validation accuracy", title="(a) learning curves")
+    ax.set(xlabel="training samples", ylabel="validation accuracy", title="(a) learning curves")
 
 
 def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None:

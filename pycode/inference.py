@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import sqrt
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,32 +22,32 @@ ALPHA = 0.05
 N_BINS = 10  # of equal width between 0 and 1, for the calibration error
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
+# With the unit that results.json names for them.
+Share = Annotated[float, "share of samples"]
+Accuracy = Annotated[Estimate, "share of samples"]
+
 
 @dataclass(frozen=True)
 class Comparison:
     """A comparison of two models on the same samples."""
 
-    difference: Estimate  # of the accuracies, first minus second
+    difference: Accuracy  # first minus second
     n_first: int  # samples that only the first one gets right
     n_second: int
     p: float  # exact McNemar
     p_holm: float  # the same, corrected for the number of pairs
-    by: ClassVar[str] = "inference.compare_pairs"
-    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
 class ResampledTest:
     """A comparison of two models on the same folds of a repeated cross-validation."""
 
-    difference: Estimate  # of the mean accuracies
+    difference: Accuracy  # of the means over the folds
     t: float
     p: float
     p_holm: float  # the same, corrected for the number of pairs if there are more
     p_uncorrected: float  # of the t-test that treats the folds as independent
     effect: float  # mean of the differences divided by their standard deviation
-    by: ClassVar[str] = "inference.corrected_t_test"
-    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,6 @@ class Calibration:
     confidence: NDArray[np.float64] = field(repr=False)  # mean in each bin, NaN if it is empty
     accuracy: NDArray[np.float64] = field(repr=False)
     counts: NDArray[np.int64] = field(repr=False)  # samples in each bin
-    by: ClassVar[str] = "inference.calibration"
 
 
 def exact(value: float, scale: float = 1.0) -> float:
@@ -79,7 +78,7 @@ def proportion(successes: ArrayLike) -> Estimate:
     """
     successes = np.asarray(successes, dtype=bool)
     if not successes.size:
-        raise ValueError("a share of no rows is no number")
+        raise ValueError("a share of no samples is no number")
     k, n = int(successes.sum()), successes.size
     interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
     return Estimate(k / n, interval.low, interval.high, n)
@@ -93,7 +92,7 @@ def mean(values: ArrayLike) -> Estimate:
     return Estimate(average, average - half, average + half, values.size)
 
 
-def deviation(values: Sequence[float]) -> Estimate:
+def standard_deviation(values: Sequence[float]) -> Estimate:
     """Return the standard deviation (ddof 1) of independent values, with its interval.
 
     The interval is that of the chi-squared distribution.  The standard deviation is exactly 0 if
@@ -253,7 +252,7 @@ def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
     """Count the samples only the first has right, those only the second has right, and all."""
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if first.shape != second.shape or not first.size:
-        raise ValueError(f"{first.size} and {second.size} rows are no pairs")
+        raise ValueError(f"{first.size} and {second.size} samples are no pairs")
     return int((first & ~second).sum()), int((second & ~first).sum()), first.size
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from itertools import product
+from typing import Any
 
 import numpy as np
-from joblib import delayed
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
@@ -14,10 +14,10 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from literate.cache import compute
-from pycode import inference
+from literate.cache import remembered
+from pycode import data, inference
 from pycode.data import Split
-from pycode.inference import Estimate
+from pycode.inference import Accuracy, Estimate, Share
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Confidence:
     mean: float
     mean_correct: float  # NaN if no prediction is
     mean_wrong: float
-    by: ClassVar[str] = "inspection.confidence"
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,10 @@ class ClassScore:
     the classes, which have no intervals either.
     """
 
-    precision: Estimate
-    recall: Estimate
-    f1: float
+    precision: Accuracy
+    recall: Accuracy
+    f1: Share
     n: int  # test samples of the class
-    by: ClassVar[str] = "inspection.by_class"
-    unit: ClassVar[str] = "share of rows"
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,6 @@ class Importances:
     largest: float
     mean: float
     n_zero: int
-    by: ClassVar[str] = "inspection.importances"
 
 
 def confusion(estimator: Any, split: Split) -> NDArray[np.int64]:
@@ -119,13 +115,13 @@ def importances(forest: Any) -> Importances:
     return Importances(shares, float(shares.max()), float(shares.mean()), int((shares == 0).sum()))
 
 
-def correlated(split: Split, *, threshold: float) -> list[list[int]]:
+def correlation_clusters(split: Split, *, threshold: float) -> list[list[int]]:
     """Group the features whose ranks on the training samples are correlated.
 
     The clusters are those of average linkage of one minus the absolute value of Spearman's
     coefficient, cut at one minus `threshold`.  A constant feature is correlated with none.
     """
-    ranks = np.apply_along_axis(rankdata, 0, split.X_train)
+    ranks = np.apply_along_axis(rankdata, 0, np.asarray(split.X_train))
     ranks = ranks - ranks.mean(axis=0)
     norms = np.linalg.norm(ranks, axis=0)
     ranks = ranks / np.where(norms == 0, 1, norms)
@@ -135,7 +131,7 @@ def correlated(split: Split, *, threshold: float) -> list[list[int]]:
     return [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
 
 
-def permuted(
+def grouped_permutation_importance(
     estimators: Mapping[str, Any],
     split: Split,
     groups: Sequence[Sequence[int]],
@@ -150,13 +146,10 @@ def permuted(
     same information.
     """
     X, y = split.X_validation, split.y_validation
-    calls = [
-        delayed(_permute)(estimator, X, y, groups, seed + n)
-        for estimator in estimators.values()
-        for n in range(repeats)
-    ]
-    lost = np.reshape(compute(calls), (len(estimators), repeats, X.shape[1])).mean(axis=1)
-    return dict(zip(estimators, lost, strict=True))
+    calls = list(product(estimators.values(), range(seed, seed + repeats)))
+    lost = _permute.map(*zip(*calls, strict=True), X=X, y=y, groups=groups)
+    means = np.reshape(lost, (len(estimators), repeats, X.shape[1])).mean(axis=1)
+    return dict(zip(estimators, means, strict=True))
 
 
 def precision_at(
@@ -185,13 +178,15 @@ def _scales_alone(pipeline: Pipeline) -> bool:
     return all(isinstance(step, StandardScaler) for step in pipeline[:-1])
 
 
+@remembered
 def _permute(
-    fitted: Any, X: Any, y: Any, groups: Sequence[Sequence[int]], seed: int
+    fitted: Any, seed: int, X: Any, y: Any, groups: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     lost, whole = np.empty(X.shape[1]), fitted.score(X, y)
     for group in groups:
         shuffled = X.copy()
-        shuffled[:, group] = X[rng.permutation(len(X))][:, group]
+        cells = shuffled.iloc if hasattr(X, "iloc") else shuffled
+        cells[:, group] = np.asarray(data.take(X, rng.permutation(len(X))))[:, group]
         lost[group] = whole - fitted.score(shuffled, y)
     return lost

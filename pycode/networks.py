@@ -1,7 +1,7 @@
 """Convolutional networks as scikit-learn estimators, and the paper's experiments on them.
 
 This module needs PyTorch, skorch and captum (`pip install .[deep]`), which nothing else here does.
-Samples are flat images, as in all data sets here, already scaled; `shape` says how they unfold.
+Samples are flat images, as in all data sets here; `shape` says how they unfold.
 """
 
 import copy
@@ -12,17 +12,18 @@ from math import ceil, isqrt
 from typing import Any
 
 import numpy as np
-from joblib import delayed
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
-from literate.cache import compute
+from literate.cache import remembered
 from pycode import evaluation, inference
 from pycode.data import Split
 from pycode.evaluation import Variant
 from pycode.inference import Estimate
+from pycode.models import scaled
 
 try:
     import torch  # pyright: ignore[reportMissingImports]
@@ -122,22 +123,22 @@ class Block(nn.Module):
 
 
 class Shift(nn.Module):
-    """A layer that moves each image by up to `most` pixels, in training only.
+    """A layer that moves each image by up to `max_pixels`, in training only.
 
     Pixels that move in are 0, which is the mean once the images are scaled.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_pixels: int) -> None:
         super().__init__()
-        self.most = most
+        self.max_pixels = max_pixels
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the images (n, channels, height, width), each moved by its own amount."""
         if not self.training:
             return X
         height, length = X.shape[2:]
-        padded = nn.functional.pad(X, (self.most,) * 4)
-        moves = torch.randint(0, 2 * self.most + 1, (len(X), 2)).tolist()
+        padded = nn.functional.pad(X, (self.max_pixels,) * 4)
+        moves = torch.randint(0, 2 * self.max_pixels + 1, (len(X), 2)).tolist()
         return torch.stack(
             [x[:, i : i + height, j : j + length] for x, (i, j) in zip(padded, moves, strict=True)]
         )
@@ -254,7 +255,7 @@ class Network(NeuralNetClassifier):
 
 def candidates(
     *, shape: Shape = (1, 8, 8), n_classes: int = 10, seed: int = 42, device: str = ""
-) -> dict[str, Network]:
+) -> dict[str, Pipeline]:
     """Return the networks, simplest first, for images of `shape` (channels, height, width).
 
     They are trained on `device`, by default a GPU if there is one.
@@ -266,22 +267,24 @@ def candidates(
         "residual": {"module": ResNet},
     }
     return {
-        name: Network(
-            **module,
-            module__shape=shape,
-            module__n_classes=n_classes,
-            optimizer=torch.optim.AdamW,
-            lr=0.003,
-            batch_size=32,
-            device=device,
-            random_state=seed,
+        name: scaled(
+            Network(
+                **module,
+                module__shape=shape,
+                module__n_classes=n_classes,
+                optimizer=torch.optim.AdamW,
+                lr=0.003,
+                batch_size=32,
+                device=device,
+                random_state=seed,
+            )
         )
         for name, module in modules.items()
     }
 
 
 def depths(
-    network: Network, split: Split, *, seeds: Sequence[int]
+    network: Pipeline, split: Split, *, seeds: Sequence[int]
 ) -> dict[str, dict[str, dict[int, Any]]]:
     """Measure validation accuracy by depth, with and without shortcuts and batch normalisation.
 
@@ -305,15 +308,15 @@ def depths(
     accuracies = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
     places = [(kind, depth) for kind in kinds for depth in DEPTHS]
     found: dict[str, dict[str, dict[int, Any]]] = {
-        part: {kind: {} for kind in kinds} for part in ("mean", "least")
+        part: {kind: {} for kind in kinds} for part in ("mean", "min")
     }
     for (kind, depth), row in zip(places, accuracies, strict=True):
         found["mean"][kind][depth] = inference.mean(row)
-        found["least"][kind][depth] = float(row.min())
+        found["min"][kind][depth] = float(row.min())
     return found
 
 
-def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[str, Estimate]:
+def trainings(network: Pipeline, split: Split, *, seeds: Sequence[int]) -> dict[str, Estimate]:
     """Measure validation accuracy with other optimisers, and with images shifted in training.
 
     Returns means over `seeds` of the network, with Student's interval.
@@ -330,7 +333,7 @@ def trainings(network: Network, split: Split, *, seeds: Sequence[int]) -> dict[s
 
 
 def transfer(
-    network: Network, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
+    network: Pipeline, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
 ) -> dict[str, dict[str, dict[int, Any]]]:
     """Measure transfer to the second half of the classes, by labelled images of each class.
 
@@ -354,35 +357,30 @@ def transfer(
     fewest = np.bincount(split.y_train[late], minlength=2 * half)[half:].min()
     if fewest < max(labels):
         raise ValueError(
-            f"a class has {fewest} training rows, and labels has {max(labels)}: ask for fewer"
+            f"a class has {fewest} training samples, and labels has {max(labels)}: ask for fewer"
         )
     mean, sd = split.X_train[early].mean(), split.X_train[early].std()
     X, y = (split.X_train[late] - mean) / sd, split.y_train[late] - half
     X_test, y_test = (split.X_test[late_test] - mean) / sd, split.y_test[late_test] - half
 
-    network = _with(network, module__n_classes=half)
-    fresh = [_with(network, random_state=seed) for seed in seeds]
-    rows = (split.X_train[early] - mean) / sd, split.y_train[early]
-    trained = compute([delayed(_fit)(some, *rows) for some in fresh])
-    calls = []
+    fresh = [_with(network[-1], module__n_classes=half, random_state=seed) for seed in seeds]
+    trained = _fit.map(fresh, X=(split.X_train[early] - mean) / sd, y=split.y_train[early])
+    calls: list[tuple[Any, ...]] = []
     for seed, new, old in zip(seeds, fresh, trained, strict=True):
         logistic = LogisticRegression(max_iter=10_000, random_state=seed)
         learners = (
             (new, X, X_test),
-            # A call with a fitted network, or without a seed, is not remembered.
             (logistic, features(old, X), features(old, X_test)),
             (_with(new, pretrained=old.weights), X, X_test),
         )
         order = np.random.default_rng(seed).permutation(len(y))
         for n in labels:
             few = np.concatenate([order[y[order] == c][:n] for c in range(half)])
-            calls += [
-                delayed(evaluation.fit_score)(learner, train[few], y[few], test, y_test)
-                for learner, train, test in learners
-            ]
-    found = np.reshape(compute(calls), (len(seeds), len(labels), 3))
+            calls += [(some, train[few], y[few], test, y_test) for some, train, test in learners]
+    accuracies = evaluation.fit_score.map(*zip(*calls, strict=True))
+    found = np.reshape(accuracies, (len(seeds), len(labels), 3))
     scratch, frozen, tuned = np.moveaxis(found, 2, 0)
-    accuracies = {"scratch": scratch, "frozen": frozen, "fine-tuned": tuned}
+    curves = {"scratch": scratch, "frozen": frozen, "fine-tuned": tuned}
     gains = {"frozen": frozen - scratch, "fine-tuned": tuned - scratch}
     # Seeds, unlike folds, share no samples, so the test needs no correction for that.
     tests = [
@@ -399,7 +397,7 @@ def transfer(
         }
 
     return {
-        "accuracy": means(accuracies),
+        "accuracy": means(curves),
         "gain": means(gains),
         "p_holm": {
             name: dict(zip(labels, row.tolist(), strict=True))
@@ -449,7 +447,7 @@ def shuffled(network: Network, *, seed: int = 0) -> Network:
     return other
 
 
-def likeness(first: Array, second: Array) -> Estimate:
+def rank_correlation(first: Array, second: Array) -> Estimate:
     """Return Spearman's rank correlation of two maps of a sample, as the mean over the samples.
 
     The maps are (n, n_features) each.  Features that are 0 in both maps of a sample, such as those
@@ -481,12 +479,12 @@ def study(
     )
     models = dict(others) | networks
     scores = evaluation.compare(models, split)
-    network, scaled = networks["residual"], split.scaled()
-    fitted = scores["residual"].estimator[-1]  # behind the scaler
-    other = _with(network, random_state=seed + 1)
-    (again,) = compute([delayed(_fit)(other, scaled.X_train, scaled.y_train)])
+    network = networks["residual"]
+    scaler, fitted = scores["residual"].estimator
+    other = evaluation.with_parameters(network, {"random_state": seed + 1})
+    again = _fit(other, X=split.X_train, y=split.y_train)[-1]
     maps = {
-        name: attributions(some, scaled.X_test, scaled.y_test)
+        name: attributions(some, scaler.transform(split.X_test), split.y_test)
         for name, some in (
             ("trained", fitted),
             ("again", again),
@@ -499,22 +497,22 @@ def study(
     return {
         "seeds": list(seeds),
         "transfer_seeds": list(transfer_seeds),
-        "training": {name: getattr(network, name) for name in ("n_steps", "batch_size", "lr")},
+        "training": {name: getattr(network[-1], name) for name in ("n_steps", "batch_size", "lr")},
         "scores": scores,
         "parameters": {name: n for name, n in parameters.items() if n},
         "best": evaluation.best(scores),
         "ties": evaluation.ties(scores),
         "pairs": evaluation.compare_pairs(scores),
         "curves": {
-            name: evaluation.learning_curve(model, split, n_sizes=5)
+            name: evaluation.learning_curve(*evaluation.scaled_once(model, split), n_sizes=5)
             for name, model in models.items()
         },
         "depths": depths(network, split, seeds=seeds),
         "trainings": trainings(network, split, seeds=seeds),
         "transfer": transfer(network, split, seeds=transfer_seeds),
-        "likeness": {
-            "again": likeness(maps["trained"], maps["again"]),
-            "shuffled": likeness(maps["trained"], maps["shuffled"]),
+        "rank_correlation": {
+            "again": rank_correlation(maps["trained"], maps["again"]),
+            "shuffled": rank_correlation(maps["trained"], maps["shuffled"]),
         },
         "images": {
             "digits": split.X_test[shown],
@@ -563,5 +561,6 @@ def _with(network: Network, **parameters: Any) -> Network:
     return other.set_params(**parameters)
 
 
-def _fit(network: Network, X: Any, y: Any) -> Network:
-    return _with(network).fit(X, y)
+@remembered
+def _fit(network: Any, X: Any, y: Any) -> Any:
+    return clone(network).fit(X, y)

@@ -33,7 +33,7 @@ CODE, RECORD = "pycode/networks.py", "results/deep.json"
 OTHERS = ("SVM", "MLP")  # that the networks are compared with
 SEED = 42
 SHARE = 0.01
-FOLLOWS = ("best", "ties", "pairs", "likeness", "images")
+FOLLOWS = ("best", "ties", "pairs", "rank_correlation", "images")
 LIBRARIES = ("torch", "skorch", "captum", "scikit-learn", "scipy", "numpy")
 SAME = ("processor", "instructions", "python", *LIBRARIES)  # where numbers have to be the same
 

@@ -93,11 +93,11 @@ def main() -> None:
         "seed": SEED,
         "draws": DRAWS,
         "studies": STUDIES,
-        "shares": {"least": min(shares), "most": max(shares)},
-        "rows": {"least": min(sizes), "most": max(sizes)},
-        "proportion": {"least": min(proportion), "most": max(proportion)},
-        "difference": {"least": min(difference), "most": max(difference)},
-        "mcnemar": {"most": max(null)},
+        "shares": {"min": min(shares), "max": max(shares)},
+        "samples": {"min": min(sizes), "max": max(sizes)},
+        "proportion": {"min": min(proportion), "max": max(proportion)},
+        "difference": {"min": min(difference), "max": max(difference)},
+        "mcnemar": {"max": max(null)},
         "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training samples
         "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
     }

@@ -163,7 +163,7 @@ def test_every_accuracy_has_its_interval_and_n(shipped: Paper) -> None:
     shares = [
         key
         for key, entry in record.items()
-        if entry.get("by") in {"evaluation.score", "evaluation.best", "evaluation.vary"}
+        if entry.get("by") in {"evaluation.Score", "evaluation.best", "evaluation.Variant"}
         and key.rpartition(".")[2] in parts
     ]
     assert shares
@@ -171,4 +171,4 @@ def test_every_accuracy_has_its_interval_and_n(shipped: Paper) -> None:
         low, high = record[key]["interval"]
         assert low <= record[key]["value"] <= high, key
         assert record[key]["n"] > 0, key
-        assert record[key]["unit"] == "share of rows", key
+        assert record[key]["unit"] == "share of samples", key

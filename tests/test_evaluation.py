@@ -22,10 +22,10 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from statsmodels.stats.proportion import proportion_confint
 
+from literate.sizes import n_bytes
 from pycode import data, evaluation, inference, inspection, models
 
 
@@ -50,19 +50,21 @@ def by_hand(estimator, X, y, *, inside: bool) -> np.ndarray:
 @pytest.mark.parametrize(
     "estimator", [LogisticRegression(max_iter=1000), KNeighborsClassifier(3)], ids=repr
 )
-def test_score_is_the_share_of_rows_named_rightly(split, estimator):
-    score = evaluation.score(estimator, split)
-    scaled = split.scaled()
+def test_score_is_the_share_of_samples_classified_correctly(split, estimator):
+    score = evaluation.score(models.scaled(estimator), split)
+    mean, sd = split.X_train.mean(axis=0), split.X_train.std(axis=0)
     fitted: Any = clone(estimator)
-    fitted.fit(scaled.X_train, scaled.y_train)
+    fitted.fit((split.X_train - mean) / sd, split.y_train)
     for part in ("train", "validation", "test"):
-        X, y = getattr(scaled, f"X_{part}"), getattr(scaled, f"y_{part}")
+        X, y = (getattr(split, f"X_{part}") - mean) / sd, getattr(split, f"y_{part}")
         assert getattr(score, part) == np.mean(fitted.predict(X) == y)
-    for name, inside in (("cv", False), ("cv_in_fold", True)):
+    candidates = {"": models.scaled(estimator)}
+    once = evaluation.cross_validate_scaled_once(candidates, split)[""]
+    for name, found, inside in (("cv", once, False), ("cv_in_fold", score, True)):
         folds = by_hand(estimator, split.X_train, split.y_train, inside=inside)
-        assert getattr(score, name) == pytest.approx(folds.mean(), abs=1e-12)
-        assert getattr(score, f"{name}_sd") == pytest.approx(folds.std(), abs=1e-12)
-        assert_interval(getattr(score, name), folds, 144, 36)
+        assert getattr(found, name) == pytest.approx(folds.mean(), abs=1e-12)
+        assert getattr(found, f"{name}_sd") == pytest.approx(folds.std(), abs=1e-12)
+        assert_interval(getattr(found, name), folds, 144, 36)
 
 
 def assert_interval(found: inference.Estimate, folds, n_train: int, n_test: int) -> None:
@@ -85,9 +87,9 @@ def test_the_estimator_of_a_score_predicts_rows_as_they_are(split):
     parts = {f"X_{part}": getattr(split, f"X_{part}") * 50 + 1000 for part in evaluation.PARTS}
     moved = replace(split, **parts)
     candidates = {
-        "logistic": LogisticRegression(max_iter=1000),
-        "piped": make_pipeline(PCA(5), SVC(random_state=0)),
-        "MLP": MLPClassifier((4,), max_iter=2000, random_state=0),
+        "logistic": models.scaled(LogisticRegression(max_iter=1000)),
+        "piped": models.scaled(make_pipeline(PCA(5), SVC(random_state=0))),
+        "MLP": models.scaled(MLPClassifier((4,), max_iter=2000, random_state=0)),
     }
     scores = evaluation.compare(candidates, moved, cv=2)
     for found in scores.values():
@@ -123,7 +125,7 @@ NO_CLASSIFIERS = {
         lambda model, split: evaluation.cross_validate({"mine": model}, split),
         lambda model, split: evaluation.learning_curve(model, split),
         lambda model, split: evaluation.vary(model, {}, split),
-        lambda model, split: evaluation.search(model, {}, split, rows=100),
+        lambda model, split: evaluation.search(model, {}, split, n_samples=100),
         lambda model, split: evaluation.tune(model, {}, split),
         lambda model, split: evaluation.reseed({"mine": model}, split, seeds=[1]),
         lambda model, split: evaluation.resplit(
@@ -192,8 +194,8 @@ def test_learning_curve_ends_with_the_cross_validation(split):
     curve = evaluation.learning_curve(estimator, split, n_sizes=4)
     score = evaluation.score(estimator, split)
     assert curve.sizes == (14, 57, 100, 144)
-    assert curve.validation[-1] == pytest.approx(score.cv)
-    assert curve.validation_sd[-1] == pytest.approx(score.cv_sd)
+    assert curve.validation[-1] == pytest.approx(score.cv_in_fold)
+    assert curve.validation_sd[-1] == pytest.approx(score.cv_in_fold_sd)
 
 
 def test_compare_scores_each_candidate_by_itself(split):
@@ -209,7 +211,7 @@ def test_compare_scores_each_candidate_by_itself(split):
 def test_learning_curve_is_scikit_learns(split):
     estimator = KNeighborsClassifier(3)
     curve = evaluation.learning_curve(estimator, split, n_sizes=4)
-    X, y, shares = split.scaled().X_train, split.y_train, np.linspace(0.1, 1, 4)
+    X, y, shares = split.X_train, split.y_train, np.linspace(0.1, 1, 4)
     sizes, train, validation = model_selection.learning_curve(
         estimator, X, y, cv=5, train_sizes=shares
     )[:3]
@@ -223,11 +225,11 @@ def test_learning_curve_is_scikit_learns(split):
 
 def test_search_tries_every_setting_and_puts_the_best_first(split):
     grid = {"C": [1e-4, 1.0, 1.0], "fit_intercept": [True, False]}
-    trials = evaluation.search(LogisticRegression(max_iter=1000), grid, split, rows=100, cv=3)
+    trials = evaluation.search(LogisticRegression(max_iter=1000), grid, split, n_samples=100, cv=3)
     assert len(trials) == 6
     means = [trial.mean for trial in trials]
     assert means == sorted(means, reverse=True)
-    X, y = split.scaled().X_train[:100], split.y_train[:100]
+    X, y = split.X_train[:100], split.y_train[:100]
     for trial in trials:
         folds = [
             LogisticRegression(max_iter=1000, **trial.parameters).fit(X[a], y[a]).score(X[b], y[b])
@@ -240,13 +242,15 @@ def test_search_tries_every_setting_and_puts_the_best_first(split):
         assert_interval(trial.mean, folds, 67, 33)
 
 
-def test_cross_validation_is_scikit_learns_with_the_scaler_in_each_fold(split):
-    candidates = {"logistic": LogisticRegression(), "nearest": KNeighborsClassifier(3)}
+def test_cross_validation_is_scikit_learns(split):
+    candidates = {
+        "logistic": models.scaled(LogisticRegression()),
+        "nearest": models.scaled(KNeighborsClassifier(3)),
+    }
     found = evaluation.cross_validate(candidates, split, cv=3, repeats=2, seed=5)
     cv = model_selection.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=5)
     for name, estimator in candidates.items():
-        pipeline = make_pipeline(StandardScaler(), estimator)
-        expected = model_selection.cross_val_score(pipeline, split.X_train, split.y_train, cv=cv)
+        expected = model_selection.cross_val_score(estimator, split.X_train, split.y_train, cv=cv)
         assert found[name].accuracies == pytest.approx(expected)
         assert_interval(found[name].mean, expected, 120, 60)
         assert (found[name].n_train, found[name].n_test) == (120, 60)
@@ -261,14 +265,13 @@ def test_vary_fits_each_setting_on_the_training_rows(split):
     network = MLPClassifier((3,), max_iter=5, random_state=0)
     grid = {"alpha": [1e-4, 10.0], "hidden_layer_sizes": [(3,), (3, 2)]}
     found = evaluation.vary(network, grid, split)
-    scaled = split.scaled()
     assert [v.parameters for v in found] == list(model_selection.ParameterGrid(grid))
     for v in found:
         fitted: Any = clone(network)
         fitted.set_params(**v.parameters)
         with pytest.warns(ConvergenceWarning):
-            fitted.fit(scaled.X_train, scaled.y_train)
-        correct = fitted.predict(scaled.X_validation) == scaled.y_validation
+            fitted.fit(split.X_train, split.y_train)
+        correct = fitted.predict(split.X_validation) == split.y_validation
         assert np.array_equal(v.correct, correct)
         assert v.validation == np.mean(correct)
         assert not v.converged
@@ -288,8 +291,8 @@ def test_a_model_that_has_not_converged_is_named_in_each_build(split):
 
 def test_tuning_tries_the_grid_and_halves(split):
     grid = {"C": [1e-6, 1e-3, 1.0], "fit_intercept": [True, False]}
-    found = evaluation.tune(LogisticRegression(max_iter=1000), grid, split, cv=3)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    pipeline = models.scaled(LogisticRegression(max_iter=1000))
+    found = evaluation.tune(pipeline, grid, split, cv=3)
     prefixed = {f"logisticregression__{key}": values for key, values in grid.items()}
     folds = StratifiedKFold(3)
     whole = model_selection.GridSearchCV(pipeline, prefixed, cv=folds, refit=False)
@@ -303,7 +306,7 @@ def test_tuning_tries_the_grid_and_halves(split):
     assert halving.cost < found["grid"].cost
     for tuning in found.values():
         (alone,) = evaluation.vary(
-            LogisticRegression(max_iter=1000),
+            pipeline,
             {key: [value] for key, value in tuning.tuned.parameters.items()},
             split,
         )
@@ -318,11 +321,10 @@ def test_seeds_of_the_model_and_of_the_split():
         "nearest": KNeighborsClassifier(3),
     }
     reseeded = evaluation.reseed(candidates, split, seeds=range(4))
-    scaled = split.scaled()
     for seed, accuracy in enumerate(reseeded["forest"].accuracies):
         forest = RandomForestClassifier(5, random_state=seed)
-        forest.fit(scaled.X_train, scaled.y_train)
-        assert accuracy == forest.score(scaled.X_test, scaled.y_test)
+        forest.fit(split.X_train, split.y_train)
+        assert accuracy == forest.score(split.X_test, split.y_test)
     assert reseeded["forest"].sd == pytest.approx(np.std(reseeded["forest"].accuracies, ddof=1))
     assert reseeded["nearest"].sd == 0
     assert reseeded["forest"].mean.high == inference.mean(reseeded["forest"].accuracies).high
@@ -330,24 +332,20 @@ def test_seeds_of_the_model_and_of_the_split():
     assert again["nearest"].accuracies[0] == reseeded["nearest"].accuracies[0]
     assert again["nearest"].sd > 0
     assert_interval(again["nearest"].mean, again["nearest"].accuracies, 180, 60)
-    assert (again["nearest"].by, reseeded["nearest"].by) == (
-        "evaluation.resplit",
-        "evaluation.reseed",
-    )
 
 
 def test_probabilities_of_models_that_have_none_are_calibrated(split):
-    candidates = {"logistic": LogisticRegression(max_iter=1000), "SVM": SVC(random_state=0)}
+    candidates = {
+        "logistic": LogisticRegression(max_iter=1000),
+        "SVM": models.scaled(SVC(random_state=0)),
+    }
     found = evaluation.calibrations(candidates, split)
-    scaled = split.scaled()
-    logistic = candidates["logistic"].fit(scaled.X_train, scaled.y_train)
-    expected = log_loss(scaled.y_test, logistic.predict_proba(scaled.X_test))
+    logistic = candidates["logistic"].fit(split.X_train, split.y_train)
+    expected = log_loss(split.y_test, logistic.predict_proba(split.X_test))
     assert found["logistic"].log_loss == pytest.approx(expected)
     prior = evaluation.calibrations({"": models.baseline()}, split)[""]
     assert found["SVM"].log_loss < prior.log_loss
-    # The scaler is fitted in each fold: on rows as they came the probabilities are the same.
-    pipeline = make_pipeline(StandardScaler(), SVC(random_state=0))
-    platt = CalibratedClassifierCV(pipeline, cv=5, ensemble=cast(Any, False))
+    platt = CalibratedClassifierCV(candidates["SVM"], cv=5, ensemble=cast(Any, False))
     platt.fit(split.X_train, split.y_train)
     expected = log_loss(split.y_test, platt.predict_proba(split.X_test))
     assert found["SVM"].log_loss == pytest.approx(expected, abs=1e-9)
@@ -387,7 +385,7 @@ def test_correlated_features_are_grouped(split):
     X = rng.normal(size=(180, 4))
     X[:, 2] = np.exp(X[:, 0])  # the same ranks
     X[:, 3] = 1.0
-    found = inspection.correlated(replace(split, X_train=X), threshold=0.5)
+    found = inspection.correlation_clusters(replace(split, X_train=X), threshold=0.5)
     assert sorted(found) == [[0, 2], [1], [3]]
 
 
@@ -397,15 +395,16 @@ def test_permuting_a_group_costs_what_its_features_tell_together():
     X = np.column_stack([y, y, rng.normal(size=200)]) + rng.normal(0, 1e-3, (200, 3))
     split = data.split(data.Dataset(X, y, ("a", "b")))
     forest = evaluation.score(RandomForestClassifier(20, random_state=0), split, cv=2).estimator
-    alone = inspection.permuted({"": forest}, split, [[0], [1], [2]])[""]
-    together = inspection.permuted({"": forest}, split, [[0, 1], [2]])[""]
+    importance = inspection.grouped_permutation_importance
+    alone = importance({"": forest}, split, [[0], [1], [2]])[""]
+    together = importance({"": forest}, split, [[0, 1], [2]])[""]
     assert together[0] == together[1] == pytest.approx(0.5, abs=0.15)
     assert alone.max() < together[0]
     assert together[2] == 0
     theirs: Any = permutation_importance(
         forest, split.X_validation, split.y_validation, n_repeats=20, random_state=0
     )
-    ours = inspection.permuted({"": forest}, split, [[0], [1], [2]], repeats=20)[""]
+    ours = importance({"": forest}, split, [[0], [1], [2]], repeats=20)[""]
     assert ours == pytest.approx(theirs.importances_mean, abs=0.1)
 
 
@@ -442,15 +441,15 @@ def test_importances_of_a_feature_that_is_never_used():
 def test_bytes_are_those_of_all_arrays_whatever_their_order(split):
     X = np.arange(24.0).reshape(4, 6)
     for array in (X, X.T, np.asfortranarray(X), X[:, ::2], X[::2].T[::3], np.float32(X)):
-        assert evaluation._n_bytes({"a": [Kept(array)]}) == array.nbytes
-    assert evaluation._n_bytes([X, X]) == X.nbytes
-    assert evaluation._n_bytes(np.array([X, None, "a"], dtype=object)) == X.nbytes
+        assert n_bytes({"a": [Kept(array)]}) == array.nbytes
+    assert n_bytes([X, X]) == X.nbytes
+    assert n_bytes(np.array([X, None, "a"], dtype=object)) == X.nbytes
     # As scikit-learn 1.7 has it: not contiguous, and so in no buffer of pickle's.
     model: Any = LogisticRegression(max_iter=1000).fit(split.X_train, split.y_train)
-    before = evaluation._n_bytes(model)
+    before = n_bytes(model)
     model.coef_ = np.repeat(model.coef_, 2, axis=1)[:, ::2]
     assert not model.coef_.flags.forc
-    assert evaluation._n_bytes(model) == before
+    assert n_bytes(model) == before
     attributes = [value for value in vars(model).values() if isinstance(value, np.ndarray)]
     assert before == sum(array.nbytes for array in attributes)
 
@@ -466,7 +465,7 @@ def test_importances_are_those_of_the_features_or_none(split):
     forest = RandomForestClassifier(10, random_state=0)
     found = evaluation.score(forest, split, cv=2).estimator
     alone: Any = clone(forest)
-    alone.fit(split.scaled().X_train, split.y_train)
+    alone.fit(split.X_train, split.y_train)
     assert np.array_equal(inspection.importances(found).values, alone.feature_importances_)
     piped = make_pipeline(PCA(split.X_train.shape[1]), forest)
     for model in (piped, LogisticRegression()):

@@ -61,7 +61,7 @@ def test_mean_has_students_interval(values):
 # The squares of tiny differences would be zero.
 @given(st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size=2, max_size=50))
 def test_deviation_has_the_chi_squared_interval(values):
-    found = inference.deviation(values)
+    found = inference.standard_deviation(values)
     assert found == close(np.std(values, ddof=1))
     outside = [stats.chi2.sf((found.n - 1) * (found / b) ** 2, found.n - 1) for b in bounds(found)]
     assert outside == close([0.025, 0.975] if found else [])
@@ -73,7 +73,7 @@ def bounds(found: inference.Estimate) -> list[float]:
 
 
 def test_deviation_of_equal_values_is_zero():
-    assert inference.deviation([0.1] * 3 + [0.1]) == 0
+    assert inference.standard_deviation([0.1] * 3 + [0.1]) == 0
 
 
 def exact_mcnemar(b: int, c: int) -> float:

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from joblib import delayed
 from scipy.stats import ttest_rel
 from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression
@@ -31,7 +30,7 @@ from statsmodels.stats.multitest import multipletests
 
 from literate import cache, kept, parallel, source
 from literate.testing import ROOT
-from pycode import data, evaluation
+from pycode import data, evaluation, models
 from results import deep
 
 torch: Any = pytest.importorskip("torch")
@@ -72,8 +71,8 @@ def split() -> data.Split:
 @pytest.fixture(scope="module")
 def rows(split) -> tuple[Any, Any]:
     """A hundred scaled images and their classes."""
-    scaled = split.scaled()
-    return scaled.X_train[:100], scaled.y_train[:100]
+    once = scaled(split)
+    return once.X_train[:100], once.y_train[:100]
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +93,12 @@ def steps():
 
 
 def network(name: str = "CNN", n_steps: int = 20, **parameters: Any) -> Any:
-    found = networks.candidates(device="cpu")[name]
+    found = networks.candidates(device="cpu")[name][-1]
     return found.set_params(n_steps=n_steps, **parameters)
+
+
+def scaled(split: data.Split) -> data.Split:
+    return evaluation.scaled_once(models.scaled(network()), split)[1]
 
 
 def unfitted(some: Any) -> Any:
@@ -231,25 +234,25 @@ def test_variants_count_their_parameters(split):
         + dense(64, 10)
         for width in (4, 8)
     ]
-    scaled = split.scaled()
-    wide = network(n_steps=2, module__width=8).fit(scaled.X_train, scaled.y_train)
-    assert variants[1].validation == wide.score(scaled.X_validation, scaled.y_validation)
+    once = scaled(split)
+    wide = network(n_steps=2, module__width=8).fit(once.X_train, once.y_train)
+    assert variants[1].validation == wide.score(once.X_validation, once.y_validation)
 
 
 def test_score_and_learning_curve_of_a_network(split):
     some = network(n_steps=5)
-    score = evaluation.score(some, split, cv=2)
-    scaled = split.scaled()
-    again = network(n_steps=5).fit(scaled.X_train, scaled.y_train)
+    score = evaluation.score(models.scaled(some), split, cv=2)
+    once = scaled(split)
+    again = network(n_steps=5).fit(once.X_train, once.y_train)
     fitted = score.estimator[-1]
     assert same(fitted, again)
-    assert score.test == again.score(scaled.X_test, scaled.y_test)
+    assert score.test == again.score(once.X_test, once.y_test)
     weights = sum(array.nbytes for array in fitted.weights.values())
     assert weights == 4 * evaluation.n_parameters(again)
     assert score.n_bytes == weights + again.classes_.nbytes
-    curve = evaluation.learning_curve(some, split, cv=2, n_sizes=2)
+    curve = evaluation.learning_curve(models.scaled(some), split, cv=2, n_sizes=2)
     assert curve.sizes == (12, 120)
-    assert curve.validation[-1] == score.cv
+    assert curve.validation[-1] == score.cv_in_fold
     assert not hasattr(some, "module_")
 
 
@@ -260,7 +263,7 @@ def test_workers_and_other_processes_find_the_same_weights(rows, fitted, monkeyp
         "import numpy as np, hashlib\n"
         "from pycode import networks\n"
         "X, y = (np.array(part[:50]) for part in load_digits(return_X_y=True))\n"
-        "some = networks.candidates(device='cpu')['residual'].set_params(n_steps=20)\n"
+        "some = networks.candidates(device='cpu')['residual'][-1].set_params(n_steps=20)\n"
         "weights = some.fit(X, y).weights\n"
         "content = b''.join(n.encode() + array.tobytes() for n, array in weights.items())\n"
         "print(hashlib.sha256(content).hexdigest())\n"
@@ -278,8 +281,8 @@ def test_workers_and_other_processes_find_the_same_weights(rows, fitted, monkeyp
     monkeypatch.setenv("PYCODE_WORKERS", "2")
     monkeypatch.setattr(parallel, "FEW", 0)
     here = os.getpid()
-    calls = [delayed(_fit_elsewhere)(network(name), X, y) for name in NAMES]
-    for name, (process, found) in zip(NAMES, cache.compute(calls), strict=True):
+    fits = cache.remembered(_fit_elsewhere).map(map(network, NAMES), X=X, y=y)
+    for name, (process, found) in zip(NAMES, fits, strict=True):
         assert process != here
         assert same(found, fitted[name])
         assert np.array_equal(found.predict_proba(X), fitted[name].predict_proba(X))
@@ -356,14 +359,13 @@ def forget_how(monkeypatch) -> None:
 
 
 def test_fit_is_remembered(rows, fitted, monkeypatch):
-    call = delayed(networks._fit)(network(), *rows)
-    (first,) = cache.compute([call])
+    first = networks._fit(network(), *rows)
     forget_how(monkeypatch)
-    (again,) = cache.compute([delayed(networks._fit)(network(), *rows)])
+    again = networks._fit(network(), *rows)
     assert same(first, fitted["CNN"])
     assert same(again, fitted["CNN"])
     with pytest.raises(AssertionError):
-        cache.compute([delayed(networks._fit)(network(n_steps=19), *rows)])
+        networks._fit(network(n_steps=19), *rows)
 
 
 def test_fingerprint_knows_parameters_code_and_libraries(fitted, monkeypatch):
@@ -574,23 +576,23 @@ MAPS = hnp.arrays(float, (3, 12), elements=st.integers(-4, 4))
 
 @settings(max_examples=30)
 @given(first=MAPS, second=MAPS)
-def test_likeness_is_the_rank_correlation_of_what_counts(first, second):
+def test_rank_correlation_is_that_of_what_counts(first, second):
     found = []
     for pair in zip(first, second, strict=True):
         table: Any = pd.DataFrame(pair).T
         table = table[(table != 0).any(axis=1)]
         assume((table.nunique() > 1).all())
         found.append(table.corr(method="spearman").iloc[0, 1])
-    likeness = networks.likeness(first, second)
+    likeness = networks.rank_correlation(first, second)
     assert likeness == pytest.approx(np.mean(found))
     assert likeness.n == 3
     more = np.zeros((3, 5))
-    padded = networks.likeness(np.hstack([first, more]), np.hstack([second, more]))
+    padded = networks.rank_correlation(np.hstack([first, more]), np.hstack([second, more]))
     assert padded == pytest.approx(likeness)
-    assert networks.likeness(second, first) == pytest.approx(likeness)
+    assert networks.rank_correlation(second, first) == pytest.approx(likeness)
     rising = np.cumsum(1 + np.abs(first), axis=1)
-    assert networks.likeness(rising, rising) == pytest.approx(1)
-    assert networks.likeness(rising, -rising) == pytest.approx(-1)
+    assert networks.rank_correlation(rising, rising) == pytest.approx(1)
+    assert networks.rank_correlation(rising, -rising) == pytest.approx(-1)
 
 
 def spy(monkeypatch, module: Any, name: str) -> list[tuple[Any, ...]]:
@@ -601,6 +603,10 @@ def spy(monkeypatch, module: Any, name: str) -> list[tuple[Any, ...]]:
         calls.append(arguments)
         return real(*arguments)
 
+    def seen_in_order(*iterables: Any, **same: Any) -> list[Any]:
+        return [seen(*some, *same.values()) for some in zip(*iterables, strict=True)]
+
+    seen.map = seen_in_order  # pyright: ignore
     monkeypatch.setattr(module, name, seen)
     monkeypatch.setattr(source, "state", lambda code: "")  # calls may change what a test looks at
     monkeypatch.setenv("PYCODE_CACHE", "off")
@@ -612,7 +618,9 @@ def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
     fits = spy(monkeypatch, networks, "_fit")
     tries = spy(monkeypatch, evaluation, "fit_score")
     labels, seeds = (1, 2, 5), (3, 4)
-    found = networks.transfer(network("residual", n_steps=8), split, seeds=seeds, labels=labels)
+    found = networks.transfer(
+        models.scaled(network("residual", n_steps=8)), split, seeds=seeds, labels=labels
+    )
 
     early = split.X_train[split.y_train < 5]
     scaled = [(X - early.mean()) / early.std() for X in (split.X_train, split.X_test)]
@@ -690,7 +698,7 @@ def rounded(X: Any) -> Any:
 
 
 def test_transfer_is_remembered(split, monkeypatch):
-    some = network(n_steps=2)
+    some = models.scaled(network(n_steps=2))
     found = networks.transfer(some, split, seeds=(0, 1), labels=(1, 2))
     forget_how(monkeypatch)
     assert networks.transfer(some, split, seeds=(0, 1), labels=(1, 2)) == found
@@ -701,15 +709,15 @@ def test_transfer_leaves_out_the_last_of_an_odd_number_of_classes(monkeypatch):
     few = some.y < 5
     split = data.split(data.Dataset(some.X[few][:200], some.y[few][:200], tuple("01234")))
     tries = spy(monkeypatch, evaluation, "fit_score")
-    networks.transfer(network(n_steps=1), split, seeds=(0, 1), labels=(1,))
+    networks.transfer(models.scaled(network(n_steps=1)), split, seeds=(0, 1), labels=(1,))
     for *_, y, _, y_test in tries:
         assert set(y) == set(y_test) == {0, 1}
 
 
 def test_transfer_from_more_images_than_there_are(split):
     fewest = np.bincount(split.y_train)[5:].min()
-    with pytest.raises(ValueError, match=f"{fewest} training rows.*{fewest + 1}"):
-        networks.transfer(network(), split, seeds=(0, 1), labels=(1, fewest + 1))
+    with pytest.raises(ValueError, match=f"{fewest} training samples.*{fewest + 1}"):
+        networks.transfer(models.scaled(network()), split, seeds=(0, 1), labels=(1, fewest + 1))
 
 
 def varied(monkeypatch) -> list[evaluation.Variant]:
@@ -728,7 +736,7 @@ def test_depths_reach_the_network(split, monkeypatch):
     variants = varied(monkeypatch)
     found = networks.depths(network("residual", n_steps=4), split, seeds=(1, 2))
     assert (
-        list(found["mean"]) == list(found["least"]) == ["both", "normalised", "residual", "neither"]
+        list(found["mean"]) == list(found["min"]) == ["both", "normalised", "residual", "neither"]
     )
     accuracies: dict[tuple[bool, bool, int], list[float]] = {}
     for variant in variants:
@@ -745,12 +753,12 @@ def test_depths_reach_the_network(split, monkeypatch):
         ("residual", False, True),
         ("neither", False, False),
     ):
-        assert list(found["mean"][kind]) == list(found["least"][kind]) == [1, 2, 3]
+        assert list(found["mean"][kind]) == list(found["min"][kind]) == [1, 2, 3]
         for depth, mean in found["mean"][kind].items():
             some = accuracies[normal, shortcut, depth]
             assert mean.n == 2
             assert mean == pytest.approx(np.mean(some))
-            assert found["least"][kind][depth] == min(some)
+            assert found["min"][kind][depth] == min(some)
 
 
 def test_trainings_reach_the_network(split, steps, monkeypatch):
@@ -816,15 +824,17 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     assert len(found["pairs"]) == 6
     assert set(found["curves"]) == set(found["scores"])
     images, fitted = found["images"], found["scores"]["residual"].estimator[-1]
-    scaled = split.scaled()
-    maps = networks.attributions(fitted, scaled.X_test, scaled.y_test)
-    other = network("residual", n_steps=2, random_state=43).fit(scaled.X_train, scaled.y_train)
-    again = networks.attributions(other, scaled.X_test, scaled.y_test)
+    once = scaled(split)
+    maps = networks.attributions(fitted, once.X_test, once.y_test)
+    other = network("residual", n_steps=2, random_state=43).fit(once.X_train, once.y_train)
+    again = networks.attributions(other, once.X_test, once.y_test)
     assert found["training"] == {"n_steps": 2, "batch_size": 32, "lr": 0.003}
     shown = [np.flatnonzero(split.y_test == label)[0] for label in (0, 2, 4, 6, 8)]
     assert images["maps"] == pytest.approx(maps[shown])
-    assert found["likeness"]["again"] == pytest.approx(networks.likeness(maps, again))
-    assert found["likeness"]["shuffled"].n == len(scaled.y_test)
+    assert found["rank_correlation"]["again"] == pytest.approx(
+        networks.rank_correlation(maps, again)
+    )
+    assert found["rank_correlation"]["shuffled"].n == len(once.y_test)
     assert images["labels"] == ["0", "2", "4", "6", "8"]
     assert np.array_equal(images["digits"], split.X_test[shown])
     assert images["filters"].shape == (16, 9)

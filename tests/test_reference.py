@@ -98,4 +98,4 @@ def test_it_says_much_on_few_pages(shipped: Paper):
     assert source.count(r"\result{") > 30
     assert source.count(r"\begin{pyblock}") >= 5
     assert shipped.read("references.bib").count("\n@") >= 11
-    assert shipped.read("results.json").count("evaluation.score") >= 30
+    assert shipped.read("results.json").count("evaluation.Score") >= 30

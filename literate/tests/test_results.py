@@ -8,7 +8,7 @@ import sys
 import warnings
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -55,10 +55,7 @@ def recorded(run) -> dict:
 
 @dataclass(frozen=True)
 class Inner:
-    accuracy: float
-    by: ClassVar[str] = "inner"
-    digits: ClassVar[int] = 1
-    unit: ClassVar[str] = "share of rows"
+    accuracy: Annotated[float, "share of samples"]
 
 
 @dataclass(frozen=True)
@@ -70,20 +67,23 @@ class Outer:
 
 
 def test_everything_with_a_name_is_recorded_and_arrays_are_not(run):
-    results.record("x", {"Random Forest": Outer((3, 4), Inner(0.25)), "k-NN (5)": 1})
+    results.record("x", {"Random Forest": Outer((3, 4), Inner(0.25)), "k-NN (5)": 1}, digits=1)
     entries = recorded(run)
     environment = entries.pop("environment")
     assert environment["python"] == ".".join(map(str, sys.version_info[:3]))
     found = {key: (entry["value"], entry["by"], entry["unit"]) for key, entry in entries.items()}
     assert found == {
         "x.k_nn_5": (1, "paper.tex", "count"),
-        "x.random_forest.counts.1": (3, "paper.tex", "count"),
-        "x.random_forest.counts.2": (4, "paper.tex", "count"),
-        "x.random_forest.inner.accuracy": (0.25, "inner", "share of rows"),
+        "x.random_forest.counts.1": (3, "test_results.Outer", "count"),
+        "x.random_forest.counts.2": (4, "test_results.Outer", "count"),
+        "x.random_forest.inner.accuracy": (0.25, "test_results.Outer", "share of samples"),
     }
     assert {(e["interval"], e["n"], e["seed"]) for e in entries.values()} == {(None, None, 7)}
     assert list(entries) == sorted(entries)
     assert r"\resultvalue{x.random_forest.inner.accuracy}{0.2}" in tex_file(run)
+
+
+Share = Annotated[float, "share of samples"]
 
 
 def tex_file(run) -> str:
@@ -92,33 +92,36 @@ def tex_file(run) -> str:
 
 @dataclass(frozen=True)
 class Ratio:
-    share: float
+    share: Share
     p: float = 0.5
     effect: float = math.inf
+    several: tuple[Share, ...] = (0.5, 0.75)
     parameters: dict = field(default_factory=lambda: {"alpha": 0.1})
-    by: str = "a function"
-    unit: ClassVar[str] = "share of rows"
 
 
 def test_what_is_no_share_has_no_such_unit_and_what_is_infinite_is_left_out(run):
-    results.record("x", Ratio(0.25), seed=())
+    results.record("x", Ratio(0.25), by="a function", seed=())
     entries = recorded(run)
     del entries["environment"]
     found = {key: (entry["by"], entry["unit"], entry["seed"]) for key, entry in entries.items()}
     assert found == {
-        "x.share": ("a function", "share of rows", []),
+        "x.share": ("a function", "share of samples", []),
         "x.p": ("a function", "1", []),
+        "x.several.1": ("a function", "share of samples", []),
+        "x.several.2": ("a function", "share of samples", []),
         "x.parameters.alpha": ("a function", "1", []),
     }
 
 
 def test_what_stands_under_the_name_of_a_unit_has_it_unless_it_says_another(run):
     found = {"accuracy": {"t": Ratio(0.25)}, "p_holm": {"frozen": {1: 0.5}}, "seconds": [1, 2.5]}
-    results.record("x", found, unit="share of rows")
+    results.record("x", found, unit="share of samples")
     units = {key: entry["unit"] for key, entry in recorded(run).items() if key[0] == "x"}
     assert units == {
-        "x.accuracy.t.share": "share of rows",
+        "x.accuracy.t.share": "share of samples",
         "x.accuracy.t.p": "1",
+        "x.accuracy.t.several.1": "share of samples",
+        "x.accuracy.t.several.2": "share of samples",
         "x.accuracy.t.parameters.alpha": "1",
         "x.p_holm.frozen.1": "1",
         "x.seconds.1": "count",

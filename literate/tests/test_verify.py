@@ -33,7 +33,7 @@ def entry(value: Any, *, interval=None, n=None, unit="1") -> dict[str, Any]:
 
 
 def share(rows: int, of: int = N, **more: Any) -> dict[str, Any]:
-    return entry(rows / of, unit="share of rows", **more)
+    return entry(rows / of, unit="share of samples", **more)
 
 
 RESULTS: Results = {
