@@ -480,7 +480,7 @@ def study(
     models = dict(others) | networks
     scores = evaluation.compare(models, split)
     network = networks["residual"]
-    scaler, fitted = scores["residual"].estimator
+    scaler, fitted = scores["residual"].estimator.named_steps.values()
     other = evaluation.with_parameters(network, {"random_state": seed + 1})
     again = _fit(other, X=split.X_train, y=split.y_train)[-1]
     maps = {

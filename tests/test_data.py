@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from pycode import data, evaluation, models
+from pycode import data, evaluation, inspection, models
 
 GOOD = "a,b,kind\n" + "".join(f"{n / 2},{n % 7},{'odd' if n % 2 else 'even'}\n" for n in range(40))
 
@@ -250,18 +251,42 @@ def test_rows_may_come_as_a_table_or_from_a_file(tmp_path: Path):
     mapped = np.memmap(tmp_path / "X", mode="w+", dtype=float, shape=X.shape)
     mapped[:] = X
     mixed = pd.DataFrame(X).assign(flag=True)
-    tables: list[Any] = [pd.DataFrame(X), mapped, X.tolist()]
+    tables: list[Any] = [pd.DataFrame(X), pd.DataFrame(X, columns=[*"abc"]), mapped, X.tolist()]
     made_of: Any = data.Dataset
     for rows in tables:
         made = made_of(rows, pd.Series(Y), list(NAMES))
-        assert type(made.X) is type(made.y) is np.ndarray
+        assert type(made.X) is (pd.DataFrame if isinstance(rows, pd.DataFrame) else np.ndarray)
+        assert type(made.y) is np.ndarray
         assert made.classes == NAMES
         split, expected = data.split(made), data.split(plain)
         assert np.array_equal(split.X_test, expected.X_test)
         assert data.digests(split) == data.digests(expected)
+        assert data.describe(made, split).sd == pytest.approx(data.describe(plain, expected).sd)
         model = LogisticRegression()
-        assert evaluation.score(model, split).test == evaluation.score(model, expected).test
-    assert made_of(mixed, Y, NAMES).X[:, 3].tolist() == [1.0] * 40
+        score = evaluation.score(model, split)
+        assert score.test == evaluation.score(model, expected).test
+        assert data.leakage(made, split, [score.estimator]) == none()
+        importance = inspection.grouped_permutation_importance
+        for found in (split, expected):
+            assert inspection.correlation_clusters(found, threshold=0.5)
+        ours, theirs = (
+            importance({"": model.fit(found.X_train, found.y_train)}, found, [[0], [1, 2]])[""]
+            for found in (split, expected)
+        )
+        assert np.array_equal(ours, theirs)
+    assert data.split(made_of(mixed, Y, NAMES)).X_test["flag"].all()
+
+
+def test_a_pipeline_may_take_columns_of_a_table_by_their_names():
+    table: Any = pd.DataFrame(X, columns=[*"abc"])
+    split = data.split(data.Dataset(table, Y, NAMES))
+    by_name = make_pipeline(
+        ColumnTransformer([("", StandardScaler(), ["c", "a"])]), LogisticRegression()
+    )
+    alone = make_pipeline(StandardScaler(), LogisticRegression())
+    plain = data.split(data.Dataset(X[:, [2, 0]], Y, NAMES))
+    score, expected = evaluation.score(by_name, split), evaluation.score(alone, plain)
+    assert (score.test, score.cv_in_fold) == (expected.test, expected.cv_in_fold)
 
 
 def test_a_split_made_by_hand_is_checked():
@@ -269,7 +294,7 @@ def test_a_split_made_by_hand_is_checked():
     labels: dict[str, Any] = {"y_train": Y, "y_validation": Y, "y_test": Y}
     tables = {name: pd.DataFrame(X) for name in parts if name != "classes"}
     made_of: Any = data.Split
-    assert type(made_of(**parts | labels | tables).X_test) is np.ndarray
+    assert type(made_of(**parts | labels | tables).X_test) is pd.DataFrame
     for y, message in (
         (np.array(NAMES)[Y], "the test part of the split: y holds 'a', no integer"),
         (Y[1:], "the test part of the split: y has the shape"),

@@ -77,9 +77,9 @@ def assert_interval(found: inference.Estimate, folds, n_train: int, n_test: int)
 
 
 def test_score_leaves_the_estimator_unfitted(split):
-    estimator = LogisticRegression()
+    estimator = models.scaled(LogisticRegression())
     evaluation.score(estimator, split)
-    assert not hasattr(estimator, "coef_")
+    assert not hasattr(estimator[-1], "coef_")
 
 
 def test_the_estimator_of_a_score_predicts_rows_as_they_are(split):
@@ -179,7 +179,7 @@ def fake(n_validation: int, n_test: int) -> evaluation.Score:
     }
     train, validation, test = (inference.proportion(rows) for rows in correct.values())
     none = inference.Estimate(0)
-    return evaluation.Score(train, validation, test, none, 0, none, 0, 0, None, correct)
+    return evaluation.Score(train, validation, test, none, 0, 0, None, correct)
 
 
 def test_best_is_the_simplest_that_validation_rows_cannot_tell_from_the_best():
@@ -199,7 +199,10 @@ def test_learning_curve_ends_with_the_cross_validation(split):
 
 
 def test_compare_scores_each_candidate_by_itself(split):
-    candidates = {"nearest": KNeighborsClassifier(3), "logistic": LogisticRegression()}
+    candidates = {
+        "nearest": KNeighborsClassifier(3),
+        "logistic": models.scaled(LogisticRegression()),
+    }
     scores = evaluation.compare(candidates, split, cv=3)
     assert list(scores) == list(candidates)
     for name, estimator in candidates.items():
@@ -318,7 +321,7 @@ def test_seeds_of_the_model_and_of_the_split():
     split = data.split(dataset, seed=1)
     candidates = {
         "forest": RandomForestClassifier(5, random_state=0),
-        "nearest": KNeighborsClassifier(3),
+        "nearest": models.scaled(KNeighborsClassifier(3)),
     }
     reseeded = evaluation.reseed(candidates, split, seeds=range(4))
     for seed, accuracy in enumerate(reseeded["forest"].accuracies):
@@ -468,7 +471,7 @@ def test_importances_are_those_of_the_features_or_none(split):
     alone.fit(split.X_train, split.y_train)
     assert np.array_equal(inspection.importances(found).values, alone.feature_importances_)
     piped = make_pipeline(PCA(split.X_train.shape[1]), forest)
-    for model in (piped, LogisticRegression()):
+    for model in (piped, models.scaled(LogisticRegression())):
         with pytest.raises(TypeError, match="has no importances of the features"):
             inspection.importances(evaluation.score(model, split, cv=2).estimator)
     with pytest.raises(TypeError, match="has no importances of the features"):
@@ -500,8 +503,8 @@ def only_right(score: evaluation.Score, split: data.Split) -> dict[str, np.ndarr
 
 def test_models_are_reproducible_whatever_ran_before(split):
     np.random.seed(1)
-    first = {name: m.get_params() for name, m in models.candidates(seed=3).items()}
+    first = {name: m[-1].get_params() for name, m in models.candidates(seed=3).items()}
     np.random.seed(2)
-    again = {name: m.get_params() for name, m in models.candidates(seed=3).items()}
+    again = {name: m[-1].get_params() for name, m in models.candidates(seed=3).items()}
     assert first == again
     assert all(params.get("random_state", 3) == 3 for params in first.values())

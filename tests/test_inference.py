@@ -39,7 +39,7 @@ def test_proportion_has_wilsons_interval(right):
 
 
 def test_proportion_of_nothing():
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="no samples"):
         inference.proportion([])
 
 
@@ -111,7 +111,7 @@ def test_difference_has_bonett_and_prices_interval(right):
 
 
 def test_rows_that_are_no_pairs():
-    with pytest.raises(ValueError, match="2 and 3 rows are no pairs"):
+    with pytest.raises(ValueError, match="2 and 3 samples are no pairs"):
         inference.mcnemar([True, False], [True, False, True])
 
 

@@ -155,7 +155,7 @@ def test_candidates_have_the_weights_of_the_formula_and_learn_images_of_all_shap
     patterns = rng.normal(size=(3, channels * height * length))
     X = patterns[y] + 0.1 * rng.normal(size=(30, patterns.shape[1]))
     for name, candidate in networks.candidates(shape=shape, device="cpu").items():
-        learnt = candidate.set_params(n_steps=15).fit(X, y)
+        learnt: Any = evaluation.with_parameters(candidate, {"n_steps": 15}).fit(X, y)
         assert evaluation.n_parameters(learnt) == expected[name]
         assert learnt.predict(X).shape == (30,)
         assert learnt.predict_proba(X).shape == (30, 10)
@@ -167,8 +167,8 @@ def test_candidates_have_the_weights_of_the_formula_and_learn_images_of_all_shap
 def test_candidates_use_a_gpu_if_there_is_one(monkeypatch):
     for there, device in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert {some.device for some in networks.candidates().values()} == {device}
-        assert {some.device for some in networks.candidates(device="cpu").values()} == {"cpu"}
+        assert {some[-1].device for some in networks.candidates().values()} == {device}
+        assert {some[-1].device for some in networks.candidates(device="cpu").values()} == {"cpu"}
 
 
 def test_network_of_a_gpu_is_read_where_there_is_none(fitted, rows, monkeypatch):
@@ -772,7 +772,7 @@ def test_trainings_reach_the_network(split, steps, monkeypatch):
 
     monkeypatch.setattr(networks.Shift, "forward", forward)
     monkeypatch.setattr(source, "state", lambda code: "")  # calls may change what a test looks at
-    found = networks.trainings(network("residual", n_steps=8), split, seeds=(1, 2))
+    found = networks.trainings(models.scaled(network("residual", n_steps=8)), split, seeds=(1, 2))
     assert list(found) == ["SGD", "Adam", "AdamW", "AdamW, shifts"]
     assert len(steps) == 8 * 8  # 240 rows are eight batches
     kinds = [steps[n][0] for n in range(0, 64, 8)]
@@ -807,7 +807,7 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     some = data.digits()
     split = data.split(data.Dataset(some.X[:200], some.y[:200], some.classes))
     names = networks.candidates().keys()
-    quick = {name: network(name, n_steps=2) for name in names}
+    quick = {name: models.scaled(network(name, n_steps=2)) for name in names}
     monkeypatch.setattr(networks, "candidates", lambda **_: quick)
     for name in ("depths", "trainings", "transfer"):
         monkeypatch.setattr(networks, name, lambda *_, seeds, name=name: (name, list(seeds)))
