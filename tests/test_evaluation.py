@@ -156,7 +156,9 @@ class Duck(ClassifierMixin, BaseEstimator):
     [
         Duck(),
         make_pipeline(PCA(3), LogisticRegression()),
-        model_selection.GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2),
+        model_selection.GridSearchCV(
+            models.scaled(LogisticRegression()), {"logisticregression__C": [1.0]}, cv=2
+        ),
     ],
     ids=["own", "pipeline", "search"],
 )
