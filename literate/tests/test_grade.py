@@ -19,7 +19,7 @@ from literate.course import checking, grade, grades, marks
 from literate.course.checking import GradeError, StudentError
 from literate.course.contain import Box
 from literate.course.grade import Grader
-from literate.testing import ROOT, Paper
+from literate.testing import ROOT, Paper, environment
 
 # The solution's paper is built once.
 pytestmark = pytest.mark.xdist_group("grade")
@@ -408,12 +408,19 @@ def test_links_lead_nowhere(grader, solved, tmp_path):
 
 
 def test_students_try_their_own_checks(source, tmp_path):
+    """Their paper is built; that it can be is for test_course."""
     tree = Paper(tmp_path / "student")
     marks.student_tree(source, tree.folder)
     (tree.folder / ".venv").symlink_to(ROOT / ".venv")
     shutil.copy(source / "pycode/lab.py", tree.folder / "pycode/lab.py")
-    done = tree.run(".venv/bin/python3", "literate/course/grade.py")
+    build = tmp_path / "bin/latexmk"
+    build.parent.mkdir()
+    build.write_text("#!/bin/sh\ntouch built\n")
+    build.chmod(0o755)
+    path = f"{build.parent}:{environment()['PATH']}"
+    done = tree.run(".venv/bin/python3", "literate/course/grade.py", PATH=path)
     assert done.code == 0
+    assert (tree.folder / "built").exists()
     # The functions are right, and the paper has no answers yet.
     assert re.search(r": 6 of 10 points", done.output), done.output
     assert grade.PART in done.output
