@@ -100,6 +100,7 @@ def own(tmp_path_factory) -> Paper:
     return paper
 
 
+@pytest.mark.xdist_group("readme")
 def test_each_edit_is_in_the_paper(own):
     text = " ".join(own.pages())
     assert "Our Neural" in text
@@ -111,6 +112,7 @@ def test_each_edit_is_in_the_paper(own):
     assert f"differ by {gap[1]}" in text.replace("\N{MINUS SIGN}", "")
 
 
+@pytest.mark.xdist_group("readme")
 def test_the_suite_passes_with_other_data(own):
     """All tests that ask for the paper, and the one that asks for its models."""
     files = {file.name: file.read_text() for file in (own.folder / "tests").glob("test_*.py")}
