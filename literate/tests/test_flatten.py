@@ -159,12 +159,25 @@ def test_no_build_and_failed_builds_are_refused(small: Paper) -> None:
         flatten.flatten(main)
 
 
-def test_one_place_with_several_outputs_is_refused(small: Paper) -> None:
-    loop = r"\newcounter{x}\loop\stepcounter{x}\pyc{k = globals().get('k', 0) + 1}\py{k}"
-    small.edit("paper.tex", r"\newpage", loop + r"\ifnum\value{x}<3\repeat")
-    assert small.build().code == 0
+LOOP = r"""\documentclass{article}
+\input{literate/macros}
+\begin{document}
+\begin{pycode}
+from literate import results
+results.begin(pytex)
+k = 0
+\end{pycode}
+\newcounter{x}\loop\stepcounter{x}\pyc{k += 1}\py{k}\ifnum\value{x}<3\repeat
+\end{document}
+"""
+
+
+def test_one_place_with_several_outputs_is_refused(unbuilt: Paper) -> None:
+    (unbuilt.folder / "paper.tex").write_text(LOOP, encoding="utf-8")
+    build = unbuilt.build()
+    assert build.code == 0, build.output
     with pytest.raises(flatten.FlattenError, match="this has several outputs: write it out"):
-        flatten.flatten(small.folder / "paper.tex")
+        flatten.flatten(unbuilt.folder / "paper.tex")
 
 
 @given(st.text(alphabet="abc %{}\\\n#$_^&~", max_size=40))

@@ -19,7 +19,10 @@ from literate.course import checking, grade, grades, marks
 from literate.course.checking import GradeError, StudentError
 from literate.course.contain import Box
 from literate.course.grade import Grader
-from literate.testing import ROOT, Paper
+from literate.testing import ROOT, Paper, environment
+
+# The solution's paper is built once.
+pytestmark = pytest.mark.xdist_group("grade")
 
 LOGIN = "ada"
 ALL = {"data": 5, "model": 4, "panel": 4, "claim": 3}
@@ -33,9 +36,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def grader(source: Path) -> Iterator[Grader]:
-    """A grader of the sample course that has little patience."""
+    """A grader of the sample course."""
     # Tests that need a box to hold are those of test_contain.
-    with Grader(source, seconds=45, allow_holes=True) as grader:
+    with Grader(source, allow_holes=True) as grader:
         yield grader
 
 
@@ -102,11 +105,7 @@ def syntax_error(paper: Paper) -> None:
 
 
 def infinite_loop(paper: Paper) -> None:
-    rewrite(paper, "describe", "while True:\n    pass")
-
-
-def huge_allocation(paper: Paper) -> None:
-    rewrite(paper, "describe", 'return {"n_rows": float(np.ones(10**11).sum())}')
+    paper.edit("paper.tex", "rows = lab.load(login)\n", "while True:\n    rows = lab.load(login)\n")
 
 
 def deleted_exercise(paper: Paper) -> None:
@@ -116,8 +115,8 @@ def deleted_exercise(paper: Paper) -> None:
 
 
 def tampered(paper: Paper) -> None:
-    """Exercise 1 is not done, and all that the grader might believe says that it is."""
-    rewrite(paper, "describe", 'raise NotImplementedError("to do")')
+    """A function takes all memory, and all that the grader might believe says that it is right."""
+    rewrite(paper, "describe", 'return {"n_rows": float(np.ones(10**11).sum())}')
     values = {"n_rows": 600, "n_features": 12, "largest_class": 202 / 600}
     faked = json.dumps({f"data.{name}": {"value": value} for name, value in values.items()})
     (paper.folder / "results.json").write_text(faked)
@@ -134,6 +133,14 @@ def tampered(paper: Paper) -> None:
     paper.edit(
         "paper.tex", "{Load and describe a data set}{5}", "{Load and describe a data set}{50}"
     )
+
+
+def link(paper: Paper) -> None:
+    with (paper.folder / "pycode/lab.py").open("a") as file:
+        file.write(
+            "import os\nif os.path.exists('paper.pdf'):\n"
+            "    os.rename('paper.pdf', 'p.pdf')\n    os.symlink('p.pdf', 'paper.pdf')\n"
+        )
 
 
 def another_route(paper: Paper) -> None:
@@ -181,65 +188,158 @@ def another_route(paper: Paper) -> None:
     paper.edit("paper.tex", r"\claim{svm.accuracy > logistic.accuracy}", rf"\claim{{{turned}}}")
 
 
-# What each is worth, and what the report or its notes say of it.
-WRONG: dict[Callable[[Paper], None], tuple[dict[str, int], str]] = {
-    label_leak: (ALL | {"model": 0}, "changed: 0"),
-    wrong_axis: (ALL | {"panel": 1}, "ax.bar, not ax.barh"),
-    hard_coded_number: (ALL | {"data": 3}, "n_rows: 600"),
-    other_seed: (ALL | {"data": 2, "model": 3}, "same: True"),
-    syntax_error: ({"data": 1, "model": 0, "panel": 0, "claim": 3}, "SyntaxError"),
-    infinite_loop: ({"data": 3, "model": 3, "panel": 3, "claim": 3}, "no end after"),
-    huge_allocation: ({"data": 3, "model": 3, "panel": 3, "claim": 3}, "Unable to allocate"),
-    deleted_exercise: (ALL | {"panel": 0}, "put it back"),
-    tampered: ({"data": 3, "model": 3, "panel": 3, "claim": 3}, "latexmkrc was changed"),
-    another_route: (ALL, ""),
-}
+# What they are worth together, and what the report or its notes say of them.
+WRONG: list[tuple[tuple[Callable[[Paper], None], ...], dict[str, int], tuple[str, ...]]] = [
+    (
+        (label_leak, wrong_axis, hard_coded_number),
+        {"data": 3, "model": 0, "panel": 1, "claim": 3},
+        ("changed: 0", "ax.bar, not ax.barh", "n_rows: 600"),
+    ),
+    (
+        (other_seed, deleted_exercise, link),
+        {"data": 2, "model": 3, "panel": 0, "claim": 3},
+        ("same: True", "put it back", "not copied"),
+    ),
+    (
+        (tampered,),
+        {"data": 3, "model": 3, "panel": 3, "claim": 3},
+        ("latexmkrc was changed", "Unable to allocate"),
+    ),
+]
 
 
-@pytest.mark.parametrize("mistake", WRONG, ids=lambda mistake: mistake.__name__)
-def test_wrong_submissions(grader, solved, mistake, tmp_path):
-    mistake(solved)
+@pytest.mark.parametrize(
+    ("mistakes", "expected", "told"), WRONG, ids=["three mistakes", "less and other", "tampered"]
+)
+def test_wrong_submissions(grader, solved, mistakes, expected, told, tmp_path):
+    for mistake in mistakes:
+        mistake(solved)
+    report = grades.report(found := grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf"))
+    assert points(found) == expected, report
+    assert [words for words in told if words not in report] == []
+    assert (tmp_path / "paper.pdf").exists() == (label_leak in mistakes)
+
+
+def test_a_paper_that_is_never_done(grader, solved, tmp_path, monkeypatch):
+    """Its functions are graded all the same."""
+    infinite_loop(solved)
+    boxed = grade.Boxed
+    monkeypatch.setattr(grader, "seconds", 3)
+    monkeypatch.setattr(grade, "Boxed", lambda box, _: boxed(box, 60))
     found = grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf")
-    expected, told = WRONG[mistake]
-    assert points(found) == expected, grades.report(found)
-    assert told in grades.report(found)
-    builds = expected["model"] == 4 or expected["data"] == 5
-    assert (tmp_path / "paper.pdf").exists() == (builds or mistake in (other_seed,))
+    assert points(found) == {"data": 4, "model": 3, "panel": 3, "claim": 3}, grades.report(found)
+    assert "the paper does not build: no end after 3 s" in grades.report(found)
+    assert not (tmp_path / "paper.pdf").exists()
 
 
-def test_a_class_in_one_call(source, solved, tmp_path, monkeypatch, capfd):
-    """A folder, a zip archive, and what holds no paper: a table has all of them."""
-    handed = tmp_path / "handed in"
-    start = handed / "Grace Hopper"
-    marks.student_tree(source, start)
-    with zipfile.ZipFile(handed / "ada.zip", "w") as archive:
-        archive.write(solved.folder / "paper.tex", "work/paper.tex")
+@pytest.fixture
+def main(grader: Grader, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command.  It takes the solution's numbers from the other tests' grader."""
+    expected = grader._expected(LOGIN)
+    monkeypatch.setattr(Grader, "_expected", lambda *_: expected)
+    monkeypatch.setattr(grade, "ROOT", source)
+
+    def call(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["grade.py", *map(str, arguments)])
+        return grade.main()
+
+    return call
+
+
+@pytest.fixture
+def holes(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """What cannot be contained, on this machine as on a poor one."""
+    missing = ("no network namespace is to be had: it can reach the network", "no mount namespace")
+    found = Box._found
+    monkeypatch.setattr(Box, "_found", lambda self: [*missing, *found(self)])
+    return missing
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders in which commands are started."""
+    folders, start = [], Box.start
+    monkeypatch.setattr(
+        Box, "start", lambda self, *a, **k: folders.append(k["cwd"].name) or start(self, *a, **k)
+    )
+    return folders
+
+
+def test_a_class_in_one_call(main, solved, tmp_path, monkeypatch, capfd, holes, ran):
+    """One that fails costs the others nothing, nor does a folder's name, or what is no paper."""
+    handed, out = tmp_path / "handed in", tmp_path / "out"
+    wrong = Paper(handed / "Grace Hopper")
+    shutil.copytree(solved.folder, wrong.folder)
+    wrong.edit("paper.tex", f'login = "{LOGIN}"', 'login = "your-login"')
+    syntax_error(wrong)
+    another_route(solved)
+    with zipfile.ZipFile(handed / "ada.ZIP", "w") as archive:
+        for name in ("paper.tex", "pycode/routes.py"):
+            archive.write(solved.folder / name, f"work/{name}")
         archive.write(solved.folder / "pycode/lab.py", "work/lab.py")
         archive.writestr("work/.venv/lib/huge.so", bytes(60_000_000), zipfile.ZIP_DEFLATED)
         archive.writestr("work (1)/paper.tex", "an older one")
-    (handed / "nobody").mkdir()
+    for name in ("nobody", "unforeseen", "=a\\b", ".ipynb_checkpoints"):
+        (handed / name).mkdir()
     (handed / "broken.zip").write_bytes(b"PK no archive")
     (handed / "notes.txt").write_text("not handed in")
-    out = tmp_path / "out"
-    monkeypatch.setattr(grade, "ROOT", source)
-    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out), "--allow-holes"])
-    assert grade.main() == 0
-    told = capfd.readouterr()
-    assert "4/4" in told.err  # the progress bar
-    assert "notes.txt: neither a folder nor a zip archive" in told.err
+    take = Grader._take
+
+    def fails(self, box, submission):
+        if submission.name == "unforeseen":
+            raise UnicodeDecodeError("utf-8", b"", 0, 0, "what nobody foresaw")
+        return take(self, box, submission)
+
+    monkeypatch.setattr(Grader, "_take", fails)
+    assert main(handed, "--out", out, "--allow-holes") == 1
+    told = capfd.readouterr().err
+    assert "6/6" in told  # the progress bar
+    assert "notes.txt: neither a folder nor a zip archive" in told
+    assert all(f"not contained: {hole}\n" in told for hole in holes)
+    assert {"work", "calls"} <= {*ran}
     with (out / "grades.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["login"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {"Grace Hopper", "ada", "nobody", "broken"}
-    assert "lab.py was taken for pycode/lab.py" in rows["ada"]["notes"]
-    assert (rows["ada"]["score"], rows["ada"]["max_score"]) == ("16", "16")
-    assert (rows["Grace Hopper"]["score"], rows["Grace Hopper"]["exercise model"]) == ("0", "0")
-    assert "there is no paper.tex" in rows["nobody"]["notes"]
-    assert "broken.zip" in rows["broken"]["notes"]
-    assert rows["broken"]["score"] == rows["nobody"]["score"] == "0"
-    assert grades.loads((out / "ada.json").read_text()).score == 16
+    scores = {login: row["score"] for login, row in rows.items()}
+    nothing = {"nobody": "0", "broken": "0", "unforeseen": "", "'=a\\b": ""}
+    assert scores == {"ada": "16", "Grace Hopper": "4", **nothing}
+    assert rows["ada"]["max_score"] == "16"
+    assert rows["Grace Hopper"]["exercise data"] == "1"
+    for login, words in (
+        ("ada", "lab.py was taken for pycode/lab.py"),
+        ("ada", "of 2 papers that in work was taken"),
+        ("Grace Hopper", "your-login"),
+        ("nobody", "there is no paper.tex"),
+        ("broken", "broken.zip"),
+        ("unforeseen", "what nobody foresaw"),
+        ("'=a\\b", "cannot be a login"),
+    ):
+        assert words in rows[login]["notes"]
+    wrong_points = {"data": 1, "model": 0, "panel": 0, "claim": 3}
+    for login, expected in (("ada", ALL), ("Grace Hopper", wrong_points)):
+        assert points(grades.loads((out / f"{login}.json").read_text())) == expected
+    assert "SyntaxError" in (out / "Grace Hopper.md").read_text()
     assert (out / "ada.pdf").read_bytes().startswith(b"%PDF")
-    assert "your-login" in rows["Grace Hopper"]["notes"]
-    assert "of 2 papers that in work was taken" in rows["ada"]["notes"]
+    assert not (out / "Grace Hopper.pdf").exists()
+
+
+def test_nothing_is_run_that_cannot_be_contained(main, solved, tmp_path, capfd, holes, ran):
+    handed, out = tmp_path / "handed", tmp_path / "out"
+    for name in ("bob", LOGIN):
+        shutil.copytree(solved.folder, handed / name)
+    for submissions in (solved.folder, handed):
+        assert main(submissions, "--out", out) == 1
+        told = capfd.readouterr().err
+        assert "nothing was run" in told
+        assert all(f"- {hole}\n" in told for hole in holes)
+        assert "--allow-holes" in told
+    assert not {"work", "calls"} & {*ran}
+    assert not list(out.glob("*"))
+
+
+def test_a_score_of_nothing_is_a_grade(main, tmp_path, capfd):
+    (tmp_path / "bob.zip").write_bytes(b"PK no archive")
+    assert main(tmp_path / "bob.zip", "--allow-holes") == 0
+    assert "bob: 0 of 16 points" in capfd.readouterr().out
 
 
 def test_what_is_no_archive(source, tmp_path):
@@ -256,74 +356,6 @@ def test_what_is_no_archive(source, tmp_path):
     for name in ("flipped", "greedy", "names", "many"):
         with pytest.raises(StudentError, match=name):
             grade._unpack(tmp_path / f"{name}.zip", tmp_path)
-
-
-def test_one_that_fails_costs_the_others_nothing(source, solved, tmp_path, monkeypatch):
-    """Nor do a folder's own name, and what is no submission."""
-    handed, out = tmp_path / "handed", tmp_path / "out"
-    (handed / ".ipynb_checkpoints").mkdir(parents=True)
-    (handed / "=a\\b").mkdir()
-    (handed / "broken").mkdir()
-    with zipfile.ZipFile(handed / "ada.ZIP", "w") as archive:
-        for name in ("paper.tex", "pycode/lab.py"):
-            archive.write(solved.folder / name, name)
-    take = Grader._take
-
-    def fails(self, box, submission):
-        if submission.name == "broken":
-            raise UnicodeDecodeError("utf-8", b"", 0, 0, "unforeseen")
-        return take(self, box, submission)
-
-    monkeypatch.setattr(Grader, "_take", fails)
-    monkeypatch.setattr(grade, "ROOT", source)
-    monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out), "--allow-holes"])
-    assert grade.main() == 1
-    with (out / "grades.csv").open(encoding="utf-8", newline="") as file:
-        rows = {row["login"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {"ada", "broken", "'=a\\b"}
-    assert rows["ada"]["score"] == "16"
-    assert "unforeseen" in rows["broken"]["notes"]
-    assert "cannot be a login" in rows["'=a\\b"]["notes"]
-    assert rows["broken"]["score"] == rows["'=a\\b"]["score"] == ""
-
-
-@pytest.fixture
-def holes(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """What cannot be contained, on this machine as on a poor one."""
-    missing = ("no network namespace is to be had: it can reach the network", "no mount namespace")
-    found = Box._found
-    monkeypatch.setattr(Box, "_found", lambda self: [*missing, *found(self)])
-    return missing
-
-
-def test_nothing_is_run_that_cannot_be_contained(
-    source, solved, tmp_path, monkeypatch, capfd, holes
-):
-    ran = []
-    start = Box.start
-    monkeypatch.setattr(
-        Box, "start", lambda self, *a, **k: ran.append(k["cwd"].name) or start(self, *a, **k)
-    )
-    monkeypatch.setattr(grade, "ROOT", source)
-    out = tmp_path / "out"
-    (tmp_path / "handed").mkdir()
-    for name in ("bob", LOGIN):
-        shutil.copytree(solved.folder, tmp_path / "handed" / name)
-    for handed in (solved.folder, tmp_path / "handed"):
-        monkeypatch.setattr(sys, "argv", ["grade.py", str(handed), "--out", str(out)])
-        assert grade.main() == 1
-        told = capfd.readouterr().err
-        assert "nothing was run" in told
-        assert all(f"- {hole}\n" in told for hole in holes)
-        assert "--allow-holes" in told
-    assert not {"work", "calls"} & {*ran}
-    assert not list(out.glob("*"))
-    argv = ["grade.py", str(solved.folder), "--out", str(out), "--allow-holes"]
-    monkeypatch.setattr(sys, "argv", argv)
-    assert grade.main() == 0
-    assert all(f"not contained: {hole}\n" in capfd.readouterr().err for hole in holes[:1])
-    assert {"work", "calls"} <= {*ran}
-    assert grades.loads((out / f"{LOGIN}.json").read_text()).score == 16
 
 
 @pytest.mark.parametrize("login", ["", "..", "../ada", "a\nb", 'a"b', "\udcff"])
@@ -357,41 +389,38 @@ def test_answers_that_grow(grader, solved, tmp_path):
     assert "600 rows" in told
 
 
-def test_a_paper_that_is_a_link(grader, solved, tmp_path):
-    """It is graded without a copy."""
-    with (solved.folder / "pycode/lab.py").open("a") as file:
-        file.write(
-            "import os\nif os.path.exists('paper.pdf'):\n"
-            "    os.rename('paper.pdf', 'p.pdf')\n    os.symlink('p.pdf', 'paper.pdf')\n"
-        )
-    found = grader.grade(solved.folder, LOGIN, tmp_path / "paper.pdf")
-    assert points(found) == ALL
-    assert "not copied" in grades.report(found)
-
-
 def test_links_lead_nowhere(grader, solved, tmp_path):
     """Neither to files of the grader's, nor out of a zip archive."""
     secret = tmp_path / "secret.py"
-    secret.write_text((solved.folder / "pycode/lab.py").read_text())
-    (solved.folder / "pycode/lab.py").unlink()
+    (solved.folder / "pycode/lab.py").rename(secret)
     (solved.folder / "pycode/lab.py").symlink_to(secret)
-    found = grader.grade(solved.folder, LOGIN)
-    assert "pycode/lab.py is missing" in grades.report(found)
-    assert points(found)["panel"] == 0
     with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
         archive.writestr("paper.tex", r"\begin{document}")
         archive.writestr("../../escaped.txt", "x")
-    grader.grade(tmp_path / "out.zip", LOGIN)
+    for submission in (solved.folder, tmp_path / "out.zip"):
+        with Box(hide=[]) as box:
+            tree, notes = grader._take(box, submission)
+        assert "pycode/lab.py is missing; the one with gaps was used" in notes
+        given = (grader.given / "pycode/lab.py").read_text()
+        assert (tree / "pycode/lab.py").read_text() == given
+        assert "NotImplementedError" in given
     assert not [*tmp_path.parent.rglob("escaped.txt")]
 
 
 def test_students_try_their_own_checks(source, tmp_path):
+    """Their paper is built; that it can be is for test_course."""
     tree = Paper(tmp_path / "student")
     marks.student_tree(source, tree.folder)
     (tree.folder / ".venv").symlink_to(ROOT / ".venv")
     shutil.copy(source / "pycode/lab.py", tree.folder / "pycode/lab.py")
-    done = tree.run(".venv/bin/python3", "literate/course/grade.py")
+    build = tmp_path / "bin/latexmk"
+    build.parent.mkdir()
+    build.write_text("#!/bin/sh\ntouch built\n")
+    build.chmod(0o755)
+    path = f"{build.parent}:{environment()['PATH']}"
+    done = tree.run(".venv/bin/python3", "literate/course/grade.py", PATH=path)
     assert done.code == 0
+    assert (tree.folder / "built").exists()
     # The functions are right, and the paper has no answers yet.
     assert re.search(r": 6 of 10 points", done.output), done.output
     assert grade.PART in done.output
@@ -460,15 +489,28 @@ def test_a_course_without_hidden_tests(source, tmp_path):
         Grader(tmp_path / "source")
 
 
+STUB = """
+import sys, time
+for line in sys.stdin:
+    if "loop" in line:
+        time.sleep(1000)
+    print('{"value": 1}', flush=True)
+"""
+
+
 def test_patience_ends():
-    """A module that never ends is not waited for at each call."""
+    """A function that never ends costs no other its answer, but is not waited for at each call."""
     with Box(hide=[]) as box:
-        (box.folder / "student.py").write_text("while True:\n    pass\n")
+        (box.folder / "student.py").write_text(STUB)
         (box.folder / "calls").mkdir()
-        with grade.Boxed(box, 1) as functions:
-            for told in 3 * ["no end after"] + 2 * ["not called any more"]:
-                with pytest.raises(StudentError, match=told):
-                    functions("lab.load")
+        with grade.Boxed(box, 2) as functions:
+            for _ in range(3):
+                assert functions("lab.load") == 1
+                with pytest.raises(StudentError, match="no end after"):
+                    functions("lab.loop")
+            for name in ("lab.load", "lab.loop"):
+                with pytest.raises(StudentError, match="not called any more"):
+                    functions(name)
 
 
 def test_what_agrees():

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,22 +19,34 @@ from pycode import data, models
 from pycode.inference import Estimate
 from results import deep
 
-NETWORKS = "pycode/networks.py"
+NETWORKS, SHORT = "pycode/networks.py", "literate/estimate.py"
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of pycode, to edit, beside one of the machine."""
+    folder = tmp_path_factory.mktemp("package")
     for name in ("pycode", "literate"):
         only = shutil.ignore_patterns("tests", "course", "skeleton", "__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=only)
-    return tmp_path / "pycode"
+        shutil.copytree(ROOT / name, folder / name, ignore=only)
+    return folder / "pycode"
 
 
-def edit(path: Path, old: str, new: str) -> None:
+@pytest.fixture(scope="module")
+def digest() -> str:
+    """What describes the code of the networks."""
+    return kept.digest(NETWORKS)
+
+
+@contextmanager
+def edited(path: Path, old: str, new: str) -> Iterator[None]:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(text, encoding="utf-8")
 
 
 CHANGES = {  # file, what stands there, and what would make another record
@@ -78,32 +92,23 @@ SAME = {  # and what would not
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_what_counts_as_other_code(package: Path, change: str) -> None:
-    before = kept.digest(package / "networks.py")
-    file, old, new = CHANGES[change]
-    edit(package / file, old, new)
-    assert kept.digest(package / "networks.py") != before
+@pytest.mark.parametrize("change", [*CHANGES, *SAME])
+def test_what_counts_as_other_code(package: Path, digest: str, change: str) -> None:
+    file, old, new = (CHANGES | SAME)[change]
+    with edited(package / file, old, new):
+        assert (kept.digest(package / "networks.py") != digest) is (change in CHANGES)
 
 
-@pytest.mark.parametrize("change", SAME)
-def test_what_does_not(package: Path, change: str) -> None:
-    before = kept.digest(package / "networks.py")
-    file, old, new = SAME[change]
-    edit(package / file, old, new)
-    assert kept.digest(package / "networks.py") == before
-
-
-def test_a_digest_is_the_same_in_another_folder(package: Path) -> None:
-    assert kept.digest(package / "networks.py") == kept.digest(NETWORKS)
+def test_a_digest_is_the_same_in_another_folder(package: Path, digest: str) -> None:
+    assert kept.digest(package / "networks.py") == digest
 
 
 def test_a_digest_needs_no_library(package: Path) -> None:
     path = package / "alone.py"
     path.write_text("import no_such_library\nfrom pycode.inference import holm\nX = holm\n")
     before = kept.digest(path)
-    edit(package / "inference.py", "np.minimum(1, ", "np.minimum(2, ")
-    assert kept.digest(path) != before
+    with edited(package / "inference.py", "np.minimum(1, ", "np.minimum(2, "):
+        assert kept.digest(path) != before
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         "names": ["x"],
     }
     path = tmp_path / "record.json"
-    about = {"code": NETWORKS, "inputs": {"rows": "abc"}, "environment": {"date": "today"}}
+    about = {"code": SHORT, "inputs": {"rows": "abc"}, "environment": {"date": "today"}}
     path.write_text(kept.text(results, **about), encoding="utf-8")
     record = kept.read(path)
     found = record["results"]["found"]["a - b"]
@@ -130,7 +135,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert (score.low, score.high, score.n) == (0.25, 0.75, 8)
     assert record["results"]["images"] == [[0.1235, 1.0]]
     assert record["results"]["names"] == ["x"]
-    assert kept.changed(record, code=NETWORKS, inputs={"rows": "abc"}) == []
+    assert kept.changed(record, code=SHORT, inputs={"rows": "abc"}) == []
 
 
 plain = st.recursive(
@@ -141,22 +146,22 @@ plain = st.recursive(
 
 @given(plain)
 def test_plain_values_come_back_as_they_are(value: object) -> None:
-    text = kept.text(value, code="pycode/models.py", inputs={}, environment={})
+    text = kept.text(value, code=SHORT, inputs={}, environment={})
     assert json.loads(text)["results"] == value
 
 
 def test_what_cannot_be_kept_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        kept.text(float("nan"), code=NETWORKS, inputs={}, environment={})
+        kept.text(float("nan"), code=SHORT, inputs={}, environment={})
 
 
 def test_changed_inputs_are_named() -> None:
-    record = {"code": kept.digest(NETWORKS), "inputs": {"rows": "a", "SVM": "b"}}
-    assert kept.changed(record, code=NETWORKS, inputs={"rows": "a", "SVM": "c"}) == ["SVM"]
-    assert kept.changed(record, code=NETWORKS, inputs={"rows": "a"}) == ["SVM"]
+    record = {"code": kept.digest(SHORT), "inputs": {"rows": "a", "SVM": "b"}}
+    assert kept.changed(record, code=SHORT, inputs={"rows": "a", "SVM": "c"}) == ["SVM"]
+    assert kept.changed(record, code=SHORT, inputs={"rows": "a"}) == ["SVM"]
     record["code"] = "other"
     inputs = {"rows": "a", "SVM": "b", "more": ""}
-    assert kept.changed(record, code=NETWORKS, inputs=inputs) == [NETWORKS, "more"]
+    assert kept.changed(record, code=SHORT, inputs=inputs) == [SHORT, "more"]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def own(tmp_path_factory) -> Paper:
     return paper
 
 
+@pytest.mark.xdist_group("readme")
 def test_each_edit_is_in_the_paper(own):
     text = " ".join(own.pages())
     assert "Our Neural" in text
@@ -111,9 +112,14 @@ def test_each_edit_is_in_the_paper(own):
     assert f"differ by {gap[1]}" in text.replace("\N{MINUS SIGN}", "")
 
 
+@pytest.mark.xdist_group("readme")
 def test_the_suite_passes_with_other_data(own):
-    tests = ("test_document.py", "test_figures.py", "test_evaluation.py", "test_data.py")
+    """All tests that ask for the paper, and the one that asks for its models."""
+    files = {file.name: file.read_text() for file in (own.folder / "tests").glob("test_*.py")}
+    tests = [f"tests/{name}" for name, text in sorted(files.items()) if "shipped: Paper" in text]
+    assert "tests/test_document.py" in tests
+    tests.append("tests/test_evaluation.py::test_models_are_reproducible_whatever_ran_before")
     options = ("-q", "-n", "0", "-p", "no:cacheprovider")
-    command = (sys.executable, "-m", "pytest", *options, *(f"tests/{name}" for name in tests))
+    command = (sys.executable, "-m", "pytest", *options, *tests)
     done = own.run(*command, SHIPPED_PAPER=str(own.folder))
     assert done.code == 0, done.output[-3000:]

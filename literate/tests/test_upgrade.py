@@ -1,6 +1,7 @@
 """make upgrade brings a later machine into a paper, touches nothing else, and can be taken back."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,19 @@ from literate import trees, upgrade
 from literate.testing import ROOT, Paper
 from literate.upgrade import UpgradeError
 
+pytestmark = pytest.mark.xdist_group("upgrade")
+
+PAPER = r"""\documentclass{article}
+\input{literate/macros}
+\begin{document}
+\begin{pycode}
+from literate import results
+results.begin(pytex)
+results.record("own", {"number": 0.25})
+\end{pycode}
+Of \result{own.number}.
+\end{document}
+"""
 SOMEBODY = {"name": "Somebody", "email": "somebody@localhost"}
 
 
@@ -27,21 +41,8 @@ def commit(folder: Path, message: str, tag: str = "") -> None:
         git(folder, "tag", tag)
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Paper:
-    """The template with two releases: the present one, and a later one."""
-    folder = tmp_path_factory.mktemp("upgrade") / "template"
-    trees.lay(ROOT, folder, trees.files(ROOT))
-    (folder / "literate/VERSION").write_text("1.0.0\n")
-    trees.commit(folder, "Release 1.0.0", **SOMEBODY)
-    git(folder, "tag", "v1.0.0")
-    return Paper(folder)
-
-
 def release(template: Paper) -> None:
-    """Make the later release, if it is not there yet."""
-    if "v1.1.0" in git(template.folder, "tag").split():
-        return
+    """Make the later release, and go on."""
     (template.folder / "literate/VERSION").write_text("1.1.0\n")
     log = template.read("literate/CHANGELOG.md").replace("## ", "## 1.1.0\n\nBetter.\n\n## ", 1)
     (template.folder / "literate/CHANGELOG.md").write_text(
@@ -57,23 +58,39 @@ def release(template: Paper) -> None:
     commit(template.folder, "Go on")
 
 
-@pytest.fixture
-def paper(template: Paper, tmp_path: Path) -> Paper:
-    """A paper made from the first release, with work of the author's in it."""
-    git(template.folder, "checkout", "--quiet", "v1.0.0")
-    command = (sys.executable, "-m", "literate.new", str(tmp_path / "mine"), "Mine", "A. Author")
-    made = template.run(*command)
-    assert made.code == 0, made.output
-    git(template.folder, "checkout", "--quiet", "main")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paper, Paper]:
+    """The template with two releases, and a paper from the first, with work of the author's."""
+    template = Paper(tmp_path_factory.mktemp("upgrade") / "template")
+    trees.lay(ROOT, template.folder, trees.files(ROOT))
+    (template.folder / "literate/VERSION").write_text("1.0.0\n")
+    trees.commit(template.folder, "Release 1.0.0", **SOMEBODY)
+    git(template.folder, "tag", "v1.0.0")
+    paper = Paper(template.folder.with_name("mine"))
+    command = (sys.executable, "-m", "literate.new", str(paper.folder), "Mine", "A. Author")
+    new = template.run(*command)
+    assert new.code == 0, new.output
     release(template)
-    paper = Paper(tmp_path / "mine")
     git(paper.folder, "config", "user.name", "Somebody")
     git(paper.folder, "config", "user.email", "somebody@localhost")
+    (paper.folder / "paper.tex").write_text(PAPER)
     (paper.folder / "pycode/own.py").write_text("OWN = 1\n")
     (paper.folder / "latexmkrc").write_text(paper.read("latexmkrc") + "$max_repeat = 7;\n")
     (paper.folder / "requirements.txt").write_text(paper.read("requirements.txt") + "own==1\n")
     commit(paper.folder, "Work")
-    return paper
+    return template, paper
+
+
+@pytest.fixture
+def template(made: tuple[Paper, Paper]) -> Paper:
+    return made[0]
+
+
+@pytest.fixture
+def paper(made: tuple[Paper, Paper], tmp_path: Path) -> Paper:
+    """A copy of that paper."""
+    shutil.copytree(made[1].folder, tmp_path / "mine")
+    return Paper(tmp_path / "mine")
 
 
 def test_the_machine_is_later_and_all_else_as_it_was(template: Paper, paper: Paper):
@@ -81,6 +98,7 @@ def test_the_machine_is_later_and_all_else_as_it_was(template: Paper, paper: Pap
     assert paper.build().code == 0
     commit(paper.folder, "Keep the numbers")
     before = {name: paper.read(name) for name in trees.files(paper.folder)}
+    assert json.loads(before["results.json"])["own.number"]["value"] == 0.25
     said = upgrade.upgrade(paper.folder, str(template.folder))
     assert said.startswith("## 1.1.0\n\nBetter.")
     assert "latexmkrc is your own" in said
