@@ -345,7 +345,7 @@ class _Flattener:
         if kind == "block":
             return self._listing(code, second)
         if kind == "console":
-            return self._listing(run.value or "", second, python=False)
+            return self._listing(self._value(source, run), second, python=False)
         if kind == "code" and self.settings["setpythontexautoprint"] == "false":
             return ""
         shown = _printed(run.stdout, lines=True)
@@ -363,11 +363,10 @@ class _Flattener:
             return ""
         if kind != "i":
             return self._inner(_printed(run.stdout), source)
-        if run.value is None:
-            raise source.error(UNSET)
+        value = self._value(source, run)
         if family.endswith("con"):
-            return self._verb(run.value)
-        return self._inner(run.value.lstrip(" \t"), source)
+            return self._verb(value)
+        return self._inner(value.lstrip(" \t"), source)
 
     def _run(self, source: Source, called: tuple[str, str | None, str, str]) -> Run:
         """Return the run of what was just read.
@@ -387,6 +386,11 @@ class _Flattener:
         places.append(source.error("this has several outputs: write it out"))
         self.printed = runs[min(len(places), len(runs)) - 1]
         return self.printed
+
+    def _value(self, source: Source, run: Run) -> str:
+        if run.value is None:
+            raise source.error(UNSET)
+        return run.value
 
     def _print(self, source: Source, name: str) -> str:
         form, options = source.optional(), source.optional() or ""
