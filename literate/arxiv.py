@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,8 @@ from literate.flatten import FlattenError, flatten
 PROGRAMS = (
     "latexmk pdflatex bibtex kpsewhich perl sh env mktexpk mktextfm mktexmf cat rm sed".split()
 )
-ANCILLARY = (
-    "literate/*.py",
-    "pycode/*.py",
-    "pycode/*.mplstyle",
-    "results.json",
-    "results/*.json",
-    "requirements.txt",
-)
+ANCILLARY = ("literate/*.py", "pycode/*.py", "pycode/*.mplstyle", "requirements.txt")
+ANCILLARY += ("results.json", "results/*.json")
 # Commands that name a file in their last argument.
 LOADS = (
     r"(\\(?:includegraphics|includepdf|VerbatimInput|lstinputlisting|verbatiminput)\*?\s*"
@@ -42,20 +36,35 @@ LOADS = (
 )
 MEGAPIXELS = 34  # of one image; arXiv warns of more
 MEGABYTES = 50  # of all files, before they are packed
-MADE = {
-    ".aux",
-    ".log",
-    ".out",
-    ".toc",
-    ".lof",
-    ".lot",
-    ".blg",
-    ".fls",
-    ".fdb_latexmk",
-    ".gz",
-    ".dvi",
+MADE = set(
+    ".aux .log .out .toc .lof .lot .blg .fls .fdb_latexmk .gz .dvi".split()
+    + ".pytxcode .pytxmcr .claims .made .synctex .bcf .xml".split()
+)
+TEX = (".tex", ".sty", ".cls")
+# The checks, as the report names them.
+CHECKS = {
+    "compiles": "It compiles in an empty folder, without shell escape and Python.",
+    "same_text": "Its PDF says what paper.pdf says, line by line; floats may stand elsewhere.",
+    "no_python": "It needs neither PythonTeX nor a shell.",
+    "no_internals": "It holds nothing of the template's machinery.",
+    "plain_names": "File names are plain, and differ by more than capitals.",
+    "no_hidden": "There are no hidden files.",
+    "flat": "There are no folders but anc.",
+    "no_tex_in_anc": "There is no TeX in anc.",
+    "relative_paths": "Paths are relative, and lead nowhere else.",
+    "nothing_unused": "Every file is used.",
+    "nothing_missing": "No file is missing.",
+    "nothing_made": "No file that LaTeX makes is sent.",
+    "no_today": r"The date is not that of \today.",
+    "no_type_3": "No font is of Type 3.",
+    "fonts_embedded": "All fonts are embedded.",
+    "pixels": "No image has more pixels than arXiv likes.",
+    "figure_formats": "Figures are in formats that pdfLaTeX reads.",
+    "size": "The files are not too large.",
+    "references": "No reference or citation is undefined.",
+    "bibliography": "The bibliography is one that every TeX Live takes.",
+    "encoding": "Text is UTF-8, with plain ends of lines.",
 }
-MADE |= {".pytxcode", ".pytxmcr", ".claims", ".made", ".synctex", ".bcf", ".xml"}
 
 
 @dataclass
@@ -68,32 +77,6 @@ class Compiled:
     text: str
     fonts: str
     images: str
-
-
-@dataclass
-class Bundle:
-    """The folder to be sent, the outcome of compiling it, and the paper's text."""
-
-    folder: Path
-    main: str
-    compiled: Compiled
-    expected: str | None = None
-
-    @property
-    def files(self) -> list[str]:
-        """Return the names of all files, with their folders."""
-        return sorted(
-            path.relative_to(self.folder).as_posix()
-            for path in self.folder.rglob("*")
-            if path.is_file()
-        )
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """Return the TeX files that are compiled, by name, without their comments."""
-        names = [n for n in self.files if n.endswith((".tex", ".sty", ".cls")) and "/" not in n]
-        texts = {n: (self.folder / n).read_bytes().decode(errors="replace") for n in names}
-        return {n: re.sub(r"(?<!\\)%.*", "", text) for n, text in texts.items()}
 
 
 def write(main: Path, folder: Path) -> None:
@@ -148,9 +131,7 @@ def _without_folders(match: re.Match[str]) -> str:
 
 def _bibliography(main: Path, text: str) -> list[Path]:
     """Return the references that a document reads, and BibTeX's output for them."""
-    names = [
-        n.strip() for part in re.findall(r"\\bibliography\{(.*?)\}", text) for n in part.split(",")
-    ]
+    names = re.findall(r"[^\s,]+", ",".join(re.findall(r"\\bibliography\{(.*?)\}", text)))
     paths = [main.parent / f"{name.removesuffix('.bib')}.bib" for name in names]
     paths += [main.with_suffix(".bbl")] * bool(names)
     return [path for path in paths if path.is_file()]
@@ -186,24 +167,12 @@ def compile_alone(folder: Path, main: str = "paper.tex") -> Compiled:
             if path := shutil.which(name):
                 (programs / name).symlink_to(path)
         shutil.copytree(folder, paper, ignore=shutil.ignore_patterns("anc"))
-        command = [
-            "latexmk",
-            "-norc",
-            "-pdf",
-            "-f",
-            "-interaction=nonstopmode",
-            "-no-shell-escape",
-            main,
-        ]
-        environment = {
-            "PATH": str(programs),
-            "HOME": os.environ.get("HOME", place),
-            "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0"),
-            "FORCE_SOURCE_DATE": "1",
-            "max_print_line": "1000",
-        }
+        command = "latexmk -norc -pdf -f -interaction=nonstopmode -no-shell-escape".split()
+        kept = {"HOME": place, "SOURCE_DATE_EPOCH": "0"}
+        env = {name: os.environ.get(name, default) for name, default in kept.items()}
+        env |= {"PATH": str(programs), "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
         done = subprocess.run(
-            command, cwd=paper, env=environment, capture_output=True, check=False, timeout=600
+            [*command, main], cwd=paper, env=env, capture_output=True, check=False, timeout=600
         )
         job = paper / Path(main).stem
         pdf = job.with_suffix(".pdf")
@@ -234,198 +203,98 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-CHECKS: list[Callable[[Bundle], list[str]]] = []
+def check(
+    folder: Path, main: str = "paper.tex", expected: str | None = None
+) -> dict[str, list[str]]:
+    """Return the faults of a bundle, by what each check says.
 
-
-def checked(function: Callable[[Bundle], list[str]]) -> Callable[[Bundle], list[str]]:
-    """Add `function` to CHECKS and return it.
-
-    It returns what contradicts its docstring, which the report prints.
+    `expected` is the text that its PDF should have.
     """
-    CHECKS.append(function)
-    return function
+    compiled = compile_alone(folder, main)
+    return {CHECKS[name]: wrong for name, wrong in _faults(folder, main, compiled, expected)}
 
 
-@checked
-def compiles(bundle: Bundle) -> list[str]:
-    """It compiles in an empty folder, without shell escape and Python."""
-    errors = re.findall(r"^! (.*)", bundle.compiled.log, re.MULTILINE)
-    return errors or ["latexmk failed"] * bool(bundle.compiled.code)
+def _faults(
+    folder: Path, main: str, compiled: Compiled, expected: str | None
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each check's name, and what contradicts it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [path.relative_to(folder).as_posix() for path in paths]
+    top = [n for n in files if "/" not in n]
+    ancillary = [n for n in files if n.startswith("anc/")]
+    data = {n: (folder / n).read_bytes() for n in top if n.endswith(TEX)}
+    sources = {
+        n: re.sub(r"(?<!\\)%.*", "", text.decode(errors="replace")) for n, text in data.items()
+    }
+
+    def lines(pattern: str) -> list[str]:
+        return [
+            f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
+            for name, text in sources.items()
+            for match in re.finditer(pattern, _without_verbatim(text))
+        ]
+
+    errors = re.findall(r"^! (.*)", compiled.log, re.MULTILINE)
+    yield "compiles", errors or ["latexmk failed"] * bool(compiled.code)
+    figures = [path for path, name in zip(paths, files, strict=True) if name.endswith(".pdf")]
+    yield "same_text", [] if expected is None else _text_differs(compiled.text, expected, figures)
+    shells = [n for n in compiled.read if Path(n).name in {"pythontex.sty", "minted.sty"}]
+    python = r"\\write18|\\ShellEscape|shell-escape|\\py[bcsv]?(?![A-Za-z])"
+    yield "no_python", shells + lines(python)
+    internals = r"\\(?:result|interval|claim|resultvalue)(?![A-Za-z])|(?:pycode|literate)/"
+    yield "no_internals", lines(internals)
+    strange = [n for n in files if not re.fullmatch(r"[\w.+/-]+", n, re.ASCII)]
+    lower = Counter(n.lower() for n in files)
+    yield "plain_names", strange + [n for n in files if lower[n.lower()] > 1]
+    yield "no_hidden", [n for n in files if re.search(r"(^|/)\.", n)]
+    yield "flat", [n for n in files if n not in {*top, *ancillary}]
+    yield "no_tex_in_anc", [n for n in ancillary if n.endswith(TEX)]
+    loads = r"\\(?:input|include\w*|bibliography|usepackage)\b[^{}\n]*"
+    yield "relative_paths", lines(loads + r"\{\s*(?:/|~|\.\./|[A-Za-z]:|anc/)[^{}]*\}")
+    yield "nothing_unused", [n for n in top if n not in compiled.read]
+    yield "nothing_missing", re.findall(r"(?:File|file) `([^']+)' not found", compiled.log)
+    made = Path(main).with_suffix(".pdf").name
+    yield "nothing_made", [n for n in files if Path(n).suffix in MADE or n == made]
+    yield "no_today", lines(r"\\today(?![A-Za-z])")
+    yield "no_type_3", re.findall(r"^(\S+).* Type 3 ", compiled.fonts, re.M)
+    embedded = r"^(\S+) .* no +(?:yes|no) +(?:yes|no) +\S.*$"
+    yield "fonts_embedded", re.findall(embedded, compiled.fonts, re.M)
+    images = [line.split()[:5] for line in compiled.images.splitlines()[2:]]
+    large = [image for image in images if int(image[3]) * int(image[4]) > MEGAPIXELS * 1e6]
+    yield "pixels", [f"page {page}: {x} x {y} pixels" for page, _, _, x, y in large]
+    unread = (".eps", ".ps", ".svg", ".tif", ".tiff", ".gif", ".bmp", ".webp")
+    yield "figure_formats", [n for n in files if n.lower().endswith(unread)]
+    megabytes = sum(path.stat().st_size for path in paths) / 1e6
+    yield "size", [f"{megabytes:.0f} MB, and {MEGABYTES} are usual"] * (megabytes > MEGABYTES)
+    undefined = r"(?:Reference|Citation) `([^']+)'.*undefined|Label `([^']+)' multiply"
+    found = sorted({"".join(names) for names in re.findall(undefined, compiled.log)})
+    yield "references", found + ["?? in the PDF"] * ("??" in compiled.text)
+    bbl = Path(main).with_suffix(".bbl").name
+    cites = any(r"\bibliography{" in text for text in sources.values())
+    yield "bibliography", _bibliography_faults(folder / bbl) if cites else []
+    wrong = [f"{n} has a byte order mark" for n in data if data[n].startswith(b"\xef\xbb\xbf")]
+    wrong += [f"{n} has ends of lines with \\r" for n in data if b"\r" in data[n]]
+    wrong += [f"{n} is not UTF-8" for n in data if "\ufffd" in data[n].decode(errors="replace")]
+    yield "encoding", wrong
 
 
-@checked
-def same_text(bundle: Bundle) -> list[str]:
-    """Its PDF says what paper.pdf says, line by line, though floats may stand elsewhere."""
-    if bundle.expected is None:
-        return []
-    ours, theirs = (Counter(text.split("\n")) for text in (bundle.compiled.text, bundle.expected))
-    added, missing = list((ours - theirs).elements()), list((theirs - ours).elements())
-    words = [sorted(" ".join(lines).split()) for lines in (added, missing)]
+def _text_differs(ours: str, theirs: str, figures: list[Path]) -> list[str]:
+    """Return how two PDFs' texts differ, but for the order of lines."""
+    lines = [Counter(text.split("\n")) for text in (ours, theirs)]
+    added, missing = ([*(a - b).elements()] for a, b in (lines, reversed(lines)))
+    words = [sorted(" ".join(some).split()) for some in (added, missing)]
     # pdftotext divides the letters of a figure into other lines if the figure is elsewhere.
-    figures = [bundle.folder / name for name in bundle.files if name.endswith(".pdf")]
     drawn = {word for figure in figures for word in pdf_text(figure).split()}
-    if words[0] != words[1] or not drawn.issuperset(words[0]):
-        return [f"it says {' '.join(added[:1])!r} where paper.pdf says {' '.join(missing[:1])!r}"]
-    return []
-
-
-@checked
-def no_python(bundle: Bundle) -> list[str]:
-    """It needs neither PythonTeX nor a shell."""
-    shells = {"pythontex.sty", "minted.sty"}
-    read = [name for name in bundle.compiled.read if Path(name).name in shells]
-    return read + _lines(bundle, r"\\write18|\\ShellEscape|shell-escape|\\py[bcsv]?(?![A-Za-z])")
-
-
-@checked
-def no_internals(bundle: Bundle) -> list[str]:
-    """It holds nothing of the template's machinery."""
-    return _lines(
-        bundle, r"\\(?:result|interval|claim|resultvalue)(?![A-Za-z])|(?:pycode|literate)/"
-    )
-
-
-@checked
-def plain_names(bundle: Bundle) -> list[str]:
-    """File names are plain, and differ by more than capitals."""
-    strange = [n for n in bundle.files if not re.fullmatch(r"[\w.+/-]+", n, re.ASCII)]
-    lower = [name.lower() for name in bundle.files]
-    return strange + [n for n in bundle.files if lower.count(n.lower()) > 1]
-
-
-@checked
-def no_hidden(bundle: Bundle) -> list[str]:
-    """There are no hidden files."""
-    return [n for n in bundle.files if any(part.startswith(".") for part in n.split("/"))]
-
-
-@checked
-def flat(bundle: Bundle) -> list[str]:
-    """There are no folders but anc."""
-    return [n for n in bundle.files if "/" in n and not n.startswith("anc/")]
-
-
-@checked
-def no_tex_in_anc(bundle: Bundle) -> list[str]:
-    """There is no TeX in anc."""
-    return [
-        n for n in bundle.files if n.startswith("anc/") and n.endswith((".tex", ".sty", ".cls"))
-    ]
-
-
-@checked
-def relative_paths(bundle: Bundle) -> list[str]:
-    """Paths are relative, and lead nowhere else."""
-    return _lines(
-        bundle,
-        r"\\(?:input|include\w*|bibliography|usepackage)\b[^{}\n]*"
-        r"\{\s*(?:/|~|\.\./|[A-Za-z]:|anc/)[^{}]*\}",
-    )
-
-
-@checked
-def nothing_unused(bundle: Bundle) -> list[str]:
-    """Every file is used."""
-    return [n for n in bundle.files if "/" not in n and n not in bundle.compiled.read]
-
-
-@checked
-def nothing_missing(bundle: Bundle) -> list[str]:
-    """No file is missing."""
-    return re.findall(r"(?:File|file) `([^']+)' not found", bundle.compiled.log)
-
-
-@checked
-def nothing_made(bundle: Bundle) -> list[str]:
-    """No file that LaTeX makes is sent."""
-    main = Path(bundle.main).with_suffix(".pdf").name
-    return [n for n in bundle.files if Path(n).suffix in MADE or n == main]
-
-
-@checked
-def no_today(bundle: Bundle) -> list[str]:
-    r"""The date is not that of \today."""
-    return _lines(bundle, r"\\today(?![A-Za-z])")
-
-
-@checked
-def no_type_3(bundle: Bundle) -> list[str]:
-    """No font is of Type 3."""
-    return [line.split()[0] for line in bundle.compiled.fonts.splitlines() if " Type 3 " in line]
-
-
-@checked
-def fonts_embedded(bundle: Bundle) -> list[str]:
-    """All fonts are embedded."""
-    return re.findall(r"^(\S+) .* no +(?:yes|no) +(?:yes|no) +\S.*$", bundle.compiled.fonts, re.M)
-
-
-@checked
-def pixels(bundle: Bundle) -> list[str]:
-    """No image has more pixels than arXiv likes."""
-    rows = [line.split() for line in bundle.compiled.images.splitlines()[2:]]
-    large = [row for row in rows if int(row[3]) * int(row[4]) > MEGAPIXELS * 1e6]
-    return [f"page {row[0]}: {row[3]} x {row[4]} pixels" for row in large]
-
-
-@checked
-def figure_formats(bundle: Bundle) -> list[str]:
-    """Figures are in formats that pdfLaTeX reads."""
-    unknown = {".eps", ".ps", ".svg", ".tif", ".tiff", ".gif", ".bmp", ".webp"}
-    return [n for n in bundle.files if Path(n).suffix.lower() in unknown]
-
-
-@checked
-def size(bundle: Bundle) -> list[str]:
-    """The files are not too large."""
-    megabytes = sum((bundle.folder / n).stat().st_size for n in bundle.files) / 1e6
-    return [f"{megabytes:.0f} MB, and {MEGABYTES} are usual"] * (megabytes > MEGABYTES)
-
-
-@checked
-def references(bundle: Bundle) -> list[str]:
-    """No reference or citation is undefined."""
-    found = re.findall(
-        r"(?:Reference|Citation) `([^']+)'.*undefined|Label `([^']+)' multiply", bundle.compiled.log
-    )
-    marks = ["?? in the PDF"] * ("??" in bundle.compiled.text)
-    return sorted({"".join(names) for names in found}) + marks
-
-
-@checked
-def bibliography(bundle: Bundle) -> list[str]:
-    """The bibliography is one that every TeX Live takes."""
-    name = Path(bundle.main).with_suffix(".bbl").name
-    cites = any(r"\bibliography{" in text for text in bundle.sources.values())
-    if not cites:
+    if words[0] == words[1] and drawn.issuperset(words[0]):
         return []
-    text = _text(bundle.folder / name)
+    return [f"it says {' '.join(added[:1])!r} where paper.pdf says {' '.join(missing[:1])!r}"]
+
+
+def _bibliography_faults(bbl: Path) -> list[str]:
+    text = _text(bbl)
     if r"\begin{thebibliography}" not in text:
-        return [f"{name} is none that BibTeX has written: every TeX Live takes those alone"]
-    return [] if r"\bibitem" in text else [f"{name} is empty"]
-
-
-@checked
-def encoding(bundle: Bundle) -> list[str]:
-    """Text is UTF-8, with plain ends of lines."""
-    wrong = []
-    for name in bundle.sources:
-        data = (bundle.folder / name).read_bytes()
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            wrong.append(f"{name}, byte {error.start}")
-        if data.startswith(b"\xef\xbb\xbf") or b"\r" in data:
-            wrong.append(f"{name} has a byte order mark or ends of lines with \\r")
-    return wrong
-
-
-def _lines(bundle: Bundle, pattern: str) -> list[str]:
-    return [
-        f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
-        for name, text in bundle.sources.items()
-        for match in re.finditer(pattern, _without_verbatim(text))
-    ]
+        return [f"{bbl.name} is none that BibTeX has written: every TeX Live takes those alone"]
+    return [] if r"\bibitem" in text else [f"{bbl.name} is empty"]
 
 
 def _without_verbatim(text: str) -> str:
@@ -433,17 +302,6 @@ def _without_verbatim(text: str) -> str:
     block = r"\\begin\{(lstlisting|B?[vV]erbatim\*?)\}.*?\\end\{\1\}"
     pattern = block + r"|\\[vV]erb\*?(?:\[[^]]*\])?([^\w\s]).*?\2"
     return re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
-
-
-def check(
-    folder: Path, main: str = "paper.tex", expected: str | None = None
-) -> dict[str, list[str]]:
-    """Return the faults of a bundle, by the docstring of each check.
-
-    `expected` is the text that its PDF should have.
-    """
-    bundle = Bundle(folder, main, compile_alone(folder, main), expected)
-    return {str(function.__doc__): function(bundle) for function in CHECKS}
 
 
 def report(found: dict[str, list[str]]) -> str:

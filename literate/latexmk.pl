@@ -55,7 +55,7 @@ $ENV{FORCE_SOURCE_DATE} = 1;
 $ENV{MPLBACKEND} = 'Agg';
 # PythonTeX keeps what blocks print, so how far they are is shown where latexmk itself prints.
 # In a file neither may write over the other.
-$ENV{PYCODE_PROGRESS} = "/proc/$$/fd/2";
+$ENV{PYCODE_PROGRESS} ||= "/proc/$$/fd/2";
 fcntl STDERR, F_SETFL, O_APPEND | fcntl STDERR, F_GETFL, 0 if -f STDERR;
 
 # PythonTeX reads the blocks and the run the claims, which LaTeX writes, and writes what LaTeX inputs.

@@ -32,7 +32,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -186,7 +185,7 @@ def table(values: list[Value]) -> str:
 
 
 def rebuild(root: Path, folder: Path) -> None:
-    """Build the commit that `root` is at in a new folder, and print the progress.
+    """Build the commit that `root` is at in a new folder; show the progress on a terminal.
 
     Raises ValueError if there is no commit, or, with the last lines of output, if it does not
     build.
@@ -206,21 +205,15 @@ def rebuild(root: Path, folder: Path) -> None:
         takes = "; {seconds} seconds on {cores} cores of a {processor}".format(**known)
     print(f"Building {commit} from nothing in {folder}{takes}", flush=True)
     env = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
-    streams: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
-    streams |= {"stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"}
-    last = deque[str](maxlen=12)
-    with (
-        (folder / "verify.log").open("w", encoding="utf-8") as log,
-        subprocess.Popen(["latexmk"], cwd=folder, env=env, **streams) as build,
-    ):
-        for line in build.stdout or ():
-            log.write(line)
-            last.append(line)
-            if re.match(r"block \d+ of \d+, ", line):
-                print(line, end="", flush=True)
+    if sys.stdout.isatty():
+        env["PYCODE_PROGRESS"] = f"/proc/{os.getpid()}/fd/1"
+    log = folder / "verify.log"
+    with log.open("wb") as out:
+        streams: Any = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
+        build = subprocess.run(["latexmk"], cwd=folder, env=env, check=False, **streams)
     if build.returncode or not (folder / "results.json").exists():
-        log = f"the whole log is {folder / 'verify.log'}"
-        raise ValueError(f"{''.join(last)}\n{commit} does not build: {log}")
+        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
+        raise ValueError("\n".join([*last, f"{commit} does not build: the whole log is {log}"]))
 
 
 def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
@@ -250,7 +243,7 @@ def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
     if pdf:
         differences = list(delivered.compare(pdf, folder / "paper.pdf"))
         same = pdf.read_bytes() == (folder / "paper.pdf").read_bytes()
-        fine = f"the {'same bytes' if same else 'bytes differ, text and figures do not'}"
+        fine = f"the {'same bytes' if same else 'bytes differ, text and looks do not'}"
         print(f"{pdf}: {'it differs' if differences else fine}")
         found += [f"{pdf}, {line}" for line in differences]
     return found

@@ -8,7 +8,7 @@ processes.  Measures that the machine does not support are left out, and `holes`
 import itertools
 import os
 import random
-import selectors
+import select
 import shlex
 import shutil
 import signal
@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -136,12 +137,13 @@ class Box:
         self._spaces: tuple[str, ...] = ()
         self._mapped = False  # whether in a user namespace
         self._group, self._limit = _group(self.folder.name)
+        self._tools = bool(shutil.which("prlimit") and shutil.which("setpriv"))
         try:
             (self.folder / ".root").mkdir()
             for name in ("home", "tmp"):
                 (self.folder / name).mkdir()
                 self._give(self.folder / name, 0o755)
-            if self._root and not shutil.which("setpriv"):
+            if self._root and not self._tools:
                 raise ContainError("no submission runs as root: install util-linux, for setpriv")
             self._choose()
             self.holes = tuple(self._found())
@@ -283,7 +285,7 @@ class Box:
         process.wait()
         if self._root and "pid" not in self._spaces:
             # One signal to all of its user's processes, which none can escape by forking.
-            sweep = [*self._switch(), "sh", "-c", "kill -s KILL -- -1"]
+            sweep = [*self._setpriv(True), "sh", "-c", "kill -s KILL -- -1"]
             subprocess.run(sweep, stderr=subprocess.DEVNULL, check=False)
             for _ in range(100):
                 if not any(_owner(each) == self._user for each in Path("/proc").glob("[0-9]*")):
@@ -310,9 +312,10 @@ class Box:
         if self._root:
             os.chown(path, self._user, self._user)
 
-    def _switch(self) -> list[str]:
+    def _setpriv(self, switch: bool, *options: str) -> list[str]:
+        """Return the beginning of a command that may switch to the box's user."""
         user = [f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups"]
-        return [_tool("setpriv"), *user] if self._root else []
+        return [_tool("setpriv"), *(user if switch and self._root else []), *options]
 
     def _environment(self) -> dict[str, str]:
         places = [*os.environ.get("PATH", "").split(":"), *PATH.split(":")]
@@ -333,14 +336,12 @@ class Box:
         """Return the command line that runs `command` contained."""
         alone = self._root or self._mapped  # the limit counts no other processes
         line = [*command]
-        if shutil.which("prlimit"):
+        if self._tools:
             most = [f"--as={limits.megabytes << 20}", f"--fsize={FILE << 20}", "--core=0"]
             most += [f"--nproc={PROCESSES}"] if alone else []
-            line = [_tool("prlimit"), *most, *line]
-        if shutil.which("setpriv"):
             drop = ["--inh-caps=-all", "--bounding-set=-all"] if alone else []
-            user = [] if self._mapped else self._switch()
-            line = [*(user or [_tool("setpriv")]), "--no-new-privs", *drop, *line]
+            setpriv = self._setpriv(not self._mapped, "--no-new-privs", *drop)
+            line = [*setpriv, _tool("prlimit"), *most, *line]
         mounts = self._mounts() if "mount" in self._spaces else ()
         # The shell stays, as the first process, and waits for the others.
         script = [SCRIPT, *mounts, shlex.join(["cd", str(cwd)]), '"$@"', "exit $?"]
@@ -350,9 +351,8 @@ class Box:
             flags += ["--fork", "--kill-child"] if "pid" in self._spaces else []
             flags += ["--user", "--map-root-user"] if self._mapped else []
             line = [_tool("unshare"), *flags, *line]
-        if shutil.which("setpriv"):
-            user = self._switch() if self._mapped else []
-            line = [*(user or [_tool("setpriv")]), "--pdeathsig=KILL", *line]
+        if self._tools:
+            line = [*self._setpriv(self._mapped, "--pdeathsig=KILL"), *line]
         if self._group:
             (self._group / self._limit).write_text(str(limits.megabytes << 20))
             join = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(self._group / "cgroup.procs")]
@@ -384,38 +384,25 @@ class Box:
         """
         out, into = process.stdout, process.stdin
         assert out
-        output, rest = bytearray(), request or b""
+        if into and request:
+            threading.Thread(target=_write, args=(into, request), daemon=True).start()
+        output, ended = bytearray(), ""
         last, free = time.monotonic() + limits.seconds, shutil.disk_usage(self.folder).free
-        ended = ""
-        with selectors.DefaultSelector() as selector:
-            os.set_blocking(out.fileno(), False)
-            selector.register(out, selectors.EVENT_READ)
-            if into:
-                os.set_blocking(into.fileno(), False)
-                selector.register(into, selectors.EVENT_WRITE)
-            while not ended:
-                gone = process.poll() is not None  # asked before its last output is read
-                for key, _ in (ready := selector.select(0 if gone else TICK)):
-                    if key.fileobj is out:
-                        output += (part := os.read(out.fileno(), 1 << 16))
-                        if not part:
-                            selector.unregister(out)
-                    elif into:
-                        with suppress(BlockingIOError):
-                            try:
-                                rest = rest[os.write(into.fileno(), rest) :]
-                            except BrokenPipeError:
-                                rest = b""
-                        if not rest:
-                            selector.unregister(into)
-                if len(output) > limits.output:
-                    ended = f"more than {limits.output} bytes of output"
-                elif (gone and not ready) or (request and b"\n" in output):
-                    break
-                elif time.monotonic() > last:
-                    ended = f"no end after {limits.seconds} s"
-                elif free - shutil.disk_usage(self.folder).free > DISK * 1_000_000:
-                    ended = f"more than {DISK} MB written"
+        while not ended:
+            gone = process.poll() is not None  # asked before its last output is read
+            ready = select.select([out], [], [], 0 if gone else TICK)[0]
+            part = os.read(out.fileno(), 1 << 16) if ready else b""
+            output += part
+            if len(output) > limits.output:
+                ended = f"more than {limits.output} bytes of output"
+            elif (gone and not part) or (request and b"\n" in output):
+                break
+            elif time.monotonic() > last:
+                ended = f"no end after {limits.seconds} s"
+            elif free - shutil.disk_usage(self.folder).free > DISK * 1_000_000:
+                ended = f"more than {DISK} MB written"
+            elif ready and not part:
+                time.sleep(TICK)  # it has closed its output
         return bytes(output[: limits.output]), ended
 
     def _choose(self) -> None:
@@ -444,7 +431,7 @@ class Box:
         if not (self._root or self._mapped):
             yield "this is not root: it runs as you, with your files and your processes"
             yield "this is not root: what it starts may outlive it, and is not counted"
-        if not shutil.which("prlimit"):
+        if not self._tools:
             yield "there is no prlimit: it can use all memory"
         elif not self._group:
             yield "no control group is to be had: each of its processes can use the memory of all"
@@ -505,6 +492,11 @@ def _group(name: str) -> tuple[Path | None, str]:
                 return group, limit
             group.rmdir()
     return None, ""
+
+
+def _write(into: IO[bytes], request: bytes) -> None:
+    with suppress(OSError):  # it may end, or be ended, before it has read all
+        into.write(request)
 
 
 def _under(path: Path | str, *places: Path | str) -> bool:
