@@ -230,7 +230,7 @@ def openml(name: str, *, version: int = 1) -> Dataset:
     source = f"OpenML's {name}, version {version}"
     fetched = _fetch(quote(name, safe=""), version, source)
     targets, target = fetched.target_names, fetched.target
-    advice = "take another data set, or save this one, mended, as a CSV file for data.read_table"
+    advice = "take another data set, or save this one, corrected, as a CSV file for data.read_table"
     if len(targets) != 1:
         raise DataError(f"{source}: it has {len(targets)} targets, and classes need one: {advice}")
     if target.dtype != "category":
@@ -271,12 +271,12 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
     for name, count in zip(dataset.classes, _counts(dataset), strict=True):
         held_out = count * test_size
         if count - held_out < folds or held_out < 2:
-            few = f"class {name!r} has only {count} rows, of which {held_out:.0f} are held out"
+            few = f"class {name!r} has only {count} samples, of which {held_out:.0f} are held out"
             if _are_numbers(dataset.classes) and len(dataset.y) < 5 * n_classes:
                 raise DataError(f"{dataset.source}: {few}, and y {_continuous(n_classes)}")
             raise DataError(
                 f"{dataset.source}: {few}, too few for {folds} folds and two held-out parts: add"
-                " rows, or merge or drop the class"
+                " samples, or merge or drop the class"
             )
     parts: Any = train_test_split(
         dataset.X, dataset.y, test_size=test_size, stratify=dataset.y, random_state=seed
@@ -497,7 +497,7 @@ def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]
             " save the file in that encoding"
         ) from None
     except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: this is no readable CSV file ({error}): mend it") from None
+        raise DataError(f"{path}: this is no readable CSV file ({error}): fix it") from None
     if len(numbered) < 2:
         raise DataError(f"{path}: the file holds no rows of data: a header and rows are needed")
     (_, header), *numbered = numbered

@@ -305,7 +305,7 @@ def test_a_split_made_by_hand_is_checked():
 
 
 def test_a_class_without_rows_is_named():
-    with pytest.raises(data.DataError, match="class 'd' has only 0 rows"):
+    with pytest.raises(data.DataError, match="class 'd' has only 0 samples"):
         data.split(data.Dataset(X, Y, (*NAMES, "d")))
 
 

@@ -583,13 +583,13 @@ def test_rank_correlation_is_that_of_what_counts(first, second):
         table = table[(table != 0).any(axis=1)]
         assume((table.nunique() > 1).all())
         found.append(table.corr(method="spearman").iloc[0, 1])
-    likeness = networks.rank_correlation(first, second)
-    assert likeness == pytest.approx(np.mean(found))
-    assert likeness.n == 3
+    correlation = networks.rank_correlation(first, second)
+    assert correlation == pytest.approx(np.mean(found))
+    assert correlation.n == 3
     more = np.zeros((3, 5))
     padded = networks.rank_correlation(np.hstack([first, more]), np.hstack([second, more]))
-    assert padded == pytest.approx(likeness)
-    assert networks.rank_correlation(second, first) == pytest.approx(likeness)
+    assert padded == pytest.approx(correlation)
+    assert networks.rank_correlation(second, first) == pytest.approx(correlation)
     rising = np.cumsum(1 + np.abs(first), axis=1)
     assert networks.rank_correlation(rising, rising) == pytest.approx(1)
     assert networks.rank_correlation(rising, -rising) == pytest.approx(-1)

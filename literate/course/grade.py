@@ -141,7 +141,7 @@ class Grader:
                     pdf.write_bytes(box.read("work/paper.pdf", 50_000_000))
                 except (OSError, ValueError) as error:
                     notes.append(f"the paper is not copied: {error}")
-            with Boxed(box, max(5, self.seconds // 4)) as functions, spare(MEGABYTES):
+            with Boxed(box, max(5, self.seconds // 4)) as functions, memory_limit(MEGABYTES):
                 run = Run(
                     login,
                     student=functions,
@@ -291,7 +291,7 @@ class Boxed:
 
 
 @contextmanager
-def spare(megabytes: int) -> Iterator[None]:
+def memory_limit(megabytes: int) -> Iterator[None]:
     """Yield while this process can take no more than `megabytes` MB of additional memory.
 
     Beyond that, MemoryError is raised.  A check needs the limit even for short arrays: comparing a
@@ -300,8 +300,8 @@ def spare(megabytes: int) -> Iterator[None]:
     limits = resource.getrlimit(resource.RLIMIT_AS)
     with suppress(OSError, ValueError):  # on macOS there is no such limit
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + (megabytes << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
+        highest = pages * resource.getpagesize() + (megabytes << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (highest, limits[1]))
     try:
         yield
     finally:

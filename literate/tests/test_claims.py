@@ -262,7 +262,7 @@ CLAIM = re.compile(r"\\claim\{([^{}]*)\}")
             "made.X, made.y,",
             "made.X, np.random.default_rng(0).permutation(made.y),",
         ),
-        ("pycode/models.py", '        "SVM": SVC(kernel="rbf", random_state=seed),\n', ""),
+        ("pycode/models.py", '        "SVM": scaled(SVC(kernel="rbf", random_state=seed)),\n', ""),
         ("paper.tex", "\nseed = 42\n", "\nseed = 43\n"),
     ],
     ids=["labels shuffled", "SVM removed", "another seed"],

@@ -33,7 +33,7 @@ def assert_failed(paper: Paper, build: Build, *message: str, shown: str = "?") -
     assert "Late: 0." not in pages[0]
 
 
-def assert_mended(paper: Paper, like: Paper) -> None:
+def assert_fixed(paper: Paper, like: Paper) -> None:
     build = paper.build()
     assert build.code == 0, build.output
     assert paper.pages() == like.pages()
@@ -48,7 +48,7 @@ def test_exception_in_a_block(small: Paper, built_small: Paper) -> None:
         last = build.output.splitlines()[-1]  # not latexmk's own summary
         assert last == f"paper.tex:{line}: ZeroDivisionError: division by zero"
     small.edit("paper.tex", "1 / 0\nsplit = data", "split = data")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_failing_build_runs_python_once(small: Paper) -> None:
@@ -76,14 +76,14 @@ def test_exception_in_pycode_names_both_lines(small: Paper, built_small: Paper) 
         small, small.build(), f"paper.tex:{line}: ZeroDivisionError", f"pycode/models.py:{number}"
     )
     small.edit("pycode/models.py", "    1 / 0\n", "")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_syntax_error_in_a_block(small: Paper, built_small: Paper) -> None:
     small.edit("paper.tex", "split = data", "split = = data")
     assert_failed(small, small.build(), f"paper.tex:{line_of(small, '= =')}: SyntaxError")
     small.edit("paper.tex", "split = = data", "split = data")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_syntax_error_in_pycode(small: Paper, built_small: Paper) -> None:
@@ -94,7 +94,7 @@ def test_syntax_error_in_pycode(small: Paper, built_small: Paper) -> None:
         small, small.build(), f"paper.tex:{line}: SyntaxError", f"pycode/data.py:{number}"
     )
     small.edit("pycode/data.py", "import = 1\n", "")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_missing_package(small: Paper, built_small: Paper) -> None:
@@ -116,7 +116,7 @@ def test_python_without_the_packages(small: Paper, built_small: Paper) -> None:
     assert_failed(small, small.build(), f"paper.tex:{line}: ImportError: python3 is", "run make")
     (small.folder / ".venv").symlink_to(ROOT / ".venv")
     small.edit("paper.tex", "folds=4", "folds=3")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_environment_for_another_python(small: Paper, built_small: Paper) -> None:
@@ -127,7 +127,7 @@ def test_environment_for_another_python(small: Paper, built_small: Paper) -> Non
     shutil.rmtree(small.folder / ".venv")
     (small.folder / ".venv").symlink_to(ROOT / ".venv")
     small.edit("paper.tex", "folds=4", "folds=3")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_missing_data_file(small: Paper, built_small: Paper) -> None:
@@ -135,7 +135,7 @@ def test_missing_data_file(small: Paper, built_small: Paper) -> None:
     line = line_of(small, "read_table")
     assert_failed(small, small.build(), f"paper.tex:{line}: pycode.data.DataError", "no such file")
     (small.folder / "hidden.csv").rename(small.folder / "rows.csv")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_bad_table(small: Paper, built_small: Paper) -> None:
@@ -149,7 +149,7 @@ def test_bad_table(small: Paper, built_small: Paper) -> None:
         "rows.csv, line 102, column 'c': 'x' is no finite number",
     )
     (small.folder / "rows.csv").write_text(rows, encoding="utf-8")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_nan_is_no_result(small: Paper) -> None:
@@ -173,7 +173,7 @@ def test_misspelt_result(small: Paper, built_small: Paper) -> None:
         assert message in build.output
         assert "?rows.logistik.test?" in small.pages()[0]
     small.edit("paper.tex", "logistik", "logistic")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_misspelt_result_in_a_number(small: Paper) -> None:
@@ -194,7 +194,7 @@ def test_missing_pythontex(small: Paper, built_small: Paper, tmp_path: Path) -> 
     assert "pythontex: not found" in build.output
     assert all("has not been completed" in page for page in small.pages())
     small.edit("paper.tex", "folds=4", "folds=3")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_only_python3(small: Paper, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_run_that_does_not_reach_its_end(small: Paper, built_small: Paper, end: 
     assert_failed(small, small.build(), message)
     small.edit("paper.tex", f"import os, sys; {end}\nimages =", "images =")
     (small.folder / "rows.csv").write_text(rows, encoding="utf-8")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_second_failure_is_not_taken_for_the_first(small: Paper) -> None:
@@ -244,7 +244,7 @@ def test_second_session_is_refused(small: Paper, built_small: Paper) -> None:
     line = line_of(small, "[two]")
     assert_failed(small, small.build(), f"paper.tex:{line}: all blocks run in one session")
     small.edit("paper.tex", other, "")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_second_document_is_refused(small: Paper, built_small: Paper) -> None:
@@ -257,7 +257,7 @@ def test_second_document_is_refused(small: Paper, built_small: Paper) -> None:
         assert "results.json is that of paper.tex" in build.output
         assert "supplement.tex needs a folder of its own" in build.output
         assert all("has not been completed" in page for page in small.pages("supplement.pdf"))
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 @pytest.mark.parametrize("options", [[], ["thesis.tex"], ["-outdir=build", "thesis"]])
@@ -317,7 +317,7 @@ def test_printed_latex_that_breaks_the_pass(small: Paper, built_small: Paper) ->
     small.edit("paper.tex", "images =", bad)
     assert small.build().code != 0
     small.edit("paper.tex", bad, "images =")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_contents_of_an_earlier_run_are_not_left(small: Paper) -> None:
@@ -359,7 +359,7 @@ def test_figure_that_is_not_printed(small: Paper, built_small: Paper) -> None:
     assert "'mistakes' is drawn" in build.output
     assert "but not printed" in build.output
     small.edit("paper.tex", "len(figures.mistakes(", "print(figures.mistakes(")
-    assert_mended(small, built_small)
+    assert_fixed(small, built_small)
 
 
 def test_warnings_are_shown(small: Paper) -> None:

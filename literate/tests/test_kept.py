@@ -77,8 +77,8 @@ SAME = {  # and what would not
     "an empty line": ("networks.py", "    return [nn.Conv2d", "\n    return [nn.Conv2d"),
     "a model": (
         "models.py",
-        '"MLP": MLPClassifier(',
-        '"more": SVC(),\n        "MLP": MLPClassifier(',
+        '"MLP": scaled(MLPClassifier(',
+        '"more": SVC(),\n        "MLP": scaled(MLPClassifier(',
     ),
     "a data set": ("data.py", "def digits()", "def more():\n    return digits()\n\n\ndef digits()"),
     "a function of no use here": (

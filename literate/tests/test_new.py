@@ -118,7 +118,7 @@ def test_other_data_are_one_line_and_another_model_is_one(fresh: Paper, tmp_path
     done = build(kinds)
     assert done.code == 0, done.output
     text = " ".join(paper.pages())
-    assert "Of 300 rows in 3 classes" in text
+    assert "Of 300 samples in 3 classes" in text
     assert "50% & more" in text
     assert "stump" in text
 
