@@ -271,7 +271,8 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
     for name, count in zip(dataset.classes, _counts(dataset), strict=True):
         held_out = count * test_size
         if count - held_out < folds or held_out < 2:
-            few = f"class {name!r} has only {count} samples, of which {held_out:.0f} are held out"
+            several = "sample" if count == 1 else "samples"
+            few = f"class {name!r} has only {count} {several}, {held_out:.0f} of them held out"
             if _are_numbers(dataset.classes) and len(dataset.y) < 5 * n_classes:
                 raise DataError(f"{dataset.source}: {few}, and y {_continuous(n_classes)}")
             raise DataError(

@@ -166,9 +166,9 @@ def another_route(paper: Paper) -> None:
     rewrite(
         paper,
         "predict_svm",
-        "scaled = split.scaled()\n"
-        "machine = SVC().fit(scaled.X_train, scaled.y_train)\n"
-        "return [int(machine.predict([row])[0]) for row in scaled.X_test]",
+        "scaler = StandardScaler().fit(split.X_train)\n"
+        "machine = SVC().fit(scaler.transform(split.X_train), split.y_train)\n"
+        "return [int(machine.predict([row])[0]) for row in scaler.transform(split.X_test)]",
     )
     rewrite(
         paper,
