@@ -121,10 +121,12 @@ def _versions(libraries: Sequence[str]) -> tuple[str, ...]:
 
 
 def settings() -> dict[str, Any]:
-    """Return the settings of libraries that the paper may have changed for all later code."""
-    import sklearn
+    """Return the settings of libraries that the paper may have changed for all later code.
 
-    return {"sklearn": sklearn.get_config(), "numpy": np.geterr()}
+    scikit-learn has none until it is loaded: it takes longer to import than a small paper to build.
+    """
+    sklearn = sys.modules.get("sklearn")
+    return {"sklearn": sklearn.get_config() if sklearn else {}, "numpy": np.geterr()}
 
 
 def processor() -> str:
@@ -306,9 +308,12 @@ class _ByValue:
 @contextmanager
 def _settings(libraries: Mapping[str, Any]) -> Iterator[None]:
     """Yield with these settings of the libraries, whatever they were before."""
-    import sklearn
+    context: AbstractContextManager[Any] = nullcontext()
+    if libraries["sklearn"]:
+        import sklearn
 
-    with sklearn.config_context(**libraries["sklearn"]), np.errstate(**libraries["numpy"]):
+        context = sklearn.config_context(**libraries["sklearn"])
+    with context, np.errstate(**libraries["numpy"]):
         yield
 
 

@@ -187,12 +187,22 @@ def small_rows() -> str:
     return "\n".join(lines) + "\n"
 
 
+def small_sources(document: str, folder: Path) -> Paper:
+    """Write a document of the tests, and a study without scikit-learn, to a new folder."""
+    paper = Paper(ROOT).copy(folder)
+    shutil.copy(ROOT / "literate/tests" / document, folder / "paper.tex")
+    for module in (folder / "pycode").glob("*.py"):
+        module.unlink()
+    for module in (ROOT / "literate/tests/small").glob("*.py"):
+        shutil.copy(module, folder / "pycode")
+    (folder / "rows.csv").write_text(small_rows(), encoding="utf-8")
+    return paper
+
+
 @pytest.fixture(scope="session")
 def built_small(tmp_path_factory: pytest.TempPathFactory) -> Paper:
     """Return the small paper, built; tests copy it."""
-    paper = Paper(ROOT).copy(tmp_path_factory.mktemp("small") / "paper")
-    shutil.copy(ROOT / "literate/tests/small.tex", paper.folder / "paper.tex")
-    (paper.folder / "rows.csv").write_text(small_rows(), encoding="utf-8")
+    paper = small_sources("small.tex", tmp_path_factory.mktemp("small") / "paper")
     build = paper.build()
     assert build.code == 0, build.output
     return paper
@@ -207,8 +217,10 @@ def small(built_small: Paper, tmp_path: Path) -> Paper:
 
 @pytest.fixture
 def unbuilt(built_small: Paper, tmp_path: Path) -> Paper:
-    """Return the small paper's sources."""
-    return built_small.copy(tmp_path / "unbuilt")
+    """Return the small paper's sources, and what its build remembers."""
+    paper = built_small.copy(tmp_path / "unbuilt")
+    shutil.copytree(built_small.folder / ".cache", paper.folder / ".cache")
+    return paper
 
 
 @pytest.fixture(scope="session")

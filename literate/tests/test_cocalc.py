@@ -30,8 +30,7 @@ def ran(paper: Paper) -> int:
     return (paper.folder / "results.tex").stat().st_mtime_ns
 
 
-@pytest.mark.parametrize("forced", [False, True])
-@pytest.mark.parametrize("directive", [False, True])
+@pytest.mark.parametrize(("directive", "forced"), [(False, True), (True, False)])
 def test_sequence_gives_the_same_text(unbuilt, built_small, directive: bool, forced: bool):
     builds = cocalc(unbuilt, directive=directive, forced=forced)
     assert [build.code for build in builds] == [0] * len(builds), builds[0].output
@@ -48,8 +47,7 @@ def test_pythontex_by_itself_finds_nothing_left_to_run(small):
     assert ran(small) == before
 
 
-@pytest.mark.parametrize("forced", [False, True])
-@pytest.mark.parametrize("directive", [False, True])
+@pytest.mark.parametrize(("directive", "forced"), [(False, False), (True, True)])
 def test_failure_is_in_the_pages_and_in_the_margin(small, built_small, directive, forced):
     small.edit("paper.tex", "split = data", "1 / 0\nsplit = data")
     lines = small.read("paper.tex").splitlines()

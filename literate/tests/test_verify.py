@@ -214,10 +214,25 @@ def test_a_commit_and_its_pdf_are_verified(repository: Paper):
     assert not Path(re.findall("from nothing in (\\S+)", build.output)[0]).parent.exists()
 
 
-def test_a_number_changed_by_hand_is_named_and_so_is_the_pdf_of_another_version(repository: Paper):
+OLD_RECORD = """from literate import kept
+old = kept.read("results/old.json")
+changed = kept.changed(old, code="pycode/models.py", inputs={})
+results.record("old.n_changed", len(changed))
+images ="""
+
+
+def test_a_number_changed_by_hand_a_record_of_other_code_and_another_pdf_are_named(
+    repository: Paper,
+):
+    # Of the models of this repository, which are others.
+    record = kept.text({}, code="pycode/models.py", inputs={}, environment={})
+    (repository.folder / "results/old.json").write_text(record, encoding="utf-8")
+    git(repository, "add", "results")
+    repository.edit("paper.tex", "images =", OLD_RECORD)
+    source = repository.read("paper.tex")
     repository.edit("paper.tex", "a word", "two words")
     assert repository.build().code == 0
-    repository.run("git", "checkout", "--quiet", "paper.tex")
+    (repository.folder / "paper.tex").write_text(source, encoding="utf-8")
     text = repository.read("results.json")
     (found,) = re.findall(r'"rows.logistic.test": {"value": (.*?),', text)
     repository.edit("results.json", f'test": {{"value": {found},', 'test": {"value": 0.99,')
@@ -225,10 +240,11 @@ def test_a_number_changed_by_hand_is_named_and_so_is_the_pdf_of_another_version(
     build = run(repository, "paper.pdf")
     assert build.code == 1
     line = f"rows.logistic.test: 0.99 is committed, {found} rebuilt: "
-    assert f"first {line}" in build.output
+    assert f"NOT verified, 3 differ, first {line}" in build.output
     lines = repository.read("paper.tex").splitlines()
     number = next(n for n, text in enumerate(lines, 1) if r"\result{rows.logistic.test}" in text)
     assert f"(exact); printed on paper.tex:{number}" in build.output
+    assert "\nold.n_changed: 1 of what a kept record was made of changed" in build.output
     assert "paper.pdf, page 1: it says" in build.output
     (log,) = re.findall("from nothing in (\\S+)", build.output)
     shutil.rmtree(Path(log).parent)
@@ -244,27 +260,6 @@ def test_a_commit_that_does_not_build_is_not_verified(repository: Paper):
     (log,) = re.findall("does not build: the whole log is (.*)", build.output)
     assert "ZeroDivisionError" in Path(log).read_text(encoding="utf-8")
     shutil.rmtree(Path(log).parents[1])
-
-
-def test_a_record_of_other_code_is_not_verified(repository: Paper):
-    record = kept.text({}, code="pycode/models.py", inputs={}, environment={})
-    (repository.folder / "results").mkdir(exist_ok=True)
-    (repository.folder / "results/old.json").write_text(record, encoding="utf-8")
-    block = """from literate import kept
-old = kept.read("results/old.json")
-changed = kept.changed(old, code="pycode/models.py", inputs={})
-results.record("old.n_changed", len(changed))
-"""
-    repository.edit("paper.tex", "images =", f"{block}images =")
-    git(repository, "add", "results")
-    repository.edit("pycode/models.py", "alpha=0.001", "alpha=0.002")
-    assert repository.build().code == 0
-    git(repository, "commit", "--quiet", "--all", "--message", "Change what made it")
-    build = run(repository)
-    assert build.code == 1
-    assert "first old.n_changed: 1 of what a kept record was made of changed" in build.output
-    (log,) = re.findall("from nothing in (\\S+)", build.output)
-    shutil.rmtree(Path(log).parent)
 
 
 def test_what_is_no_pdf_is_said_before_anything_is_built(repository: Paper):
