@@ -176,7 +176,9 @@ def test_folder_is_no_table(tmp_path: Path):
 def test_class_with_fewer_rows_than_folds_names_class_and_file(tmp_path: Path):
     rare = GOOD + "".join(f"{n},{n},rare\n" for n in range(6))
     rows = data.read_table(table(tmp_path, rare), target="kind")
-    with pytest.raises(data.DataError, match=r"rows.csv: class 'rare' has only 6 samples") as raised:
+    with pytest.raises(
+        data.DataError, match=r"rows.csv: class 'rare' has only 6 samples"
+    ) as raised:
         data.split(rows, folds=5)
     assert "5 folds" in str(raised.value)
     assert data.split(rows, folds=3)
@@ -185,7 +187,9 @@ def test_class_with_fewer_rows_than_folds_names_class_and_file(tmp_path: Path):
 def test_few_numbers_to_predict_are_refused_in_the_split(tmp_path: Path):
     few = "a,kind\n" + "".join(f"{n * n},{n + 100}.0\n" for n in range(8))
     rows = data.read_table(table(tmp_path, few), target="kind")
-    with pytest.raises(data.DataError, match=r"'100.0' has only 1 sample.*looks continuous \(8 dist"):
+    with pytest.raises(
+        data.DataError, match=r"'100.0' has only 1 sample.*looks continuous \(8 dist"
+    ):
         data.split(rows)
 
 
