@@ -28,7 +28,7 @@ from literate import ROOT, chance, inputs, parallel, source
 from literate.parallel import Answer, Call, Task
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R = TypeVar("R")
 
 FOLDER = ROOT / ".cache"
 DAYS = 30  # that an unused value is kept

@@ -188,19 +188,18 @@ def record(
     if not _is_result(value):
         raise TypeError(f"{key} cannot be {value!r}: record numbers, text, or a collection of them")
     unit = UNITS.get(key.rpartition(".")[2], unit)
+    about: dict[str, Any] = {"by": by, "digits": digits, "unit": unit, "seed": seed}
     if is_dataclass(value):
-        kind = type(value)
-        by = by or f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
-        hints = get_type_hints(kind, include_extras=True)
+        kind, hints = type(value), {}
+        about["by"] = by or f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
+        with suppress(NameError):  # an annotation may be a text that names what is not imported
+            hints = get_type_hints(kind, include_extras=True)
         for field in fields(value):
             item = getattr(value, field.name)
             if _is_result(item) and not (isinstance(item, float) and not isfinite(item)):
-                about = {"by": by, "digits": digits, "seed": seed}
-                own = _unit(hints[field.name]) or unit
-                record(f"{key}.{slug(field.name)}", item, unit=own, **about)
-        return
-    about = {"by": by, "digits": digits, "unit": unit, "seed": seed}
-    if isinstance(value, Mapping):
+                own = _unit(hints.get(field.name)) or unit
+                record(f"{key}.{slug(field.name)}", item, **{**about, "unit": own})
+    elif isinstance(value, Mapping):
         names: Sequence[object] = [slug(name) for name in value]
         if "" in names or len(set(names)) < len(names):
             names = range(1, len(names) + 1)
@@ -211,7 +210,7 @@ def record(
         for position, item in enumerate(value, start=1):
             record(f"{key}.{position}", item, **about)
     else:
-        _add(key, value, **about | {"by": by or f"{_job}.tex"})
+        _add(key, value, **{**about, "by": by or f"{_job}.tex"})
 
 
 def _unit(hint: Any) -> str:

@@ -169,9 +169,10 @@ class _Describer(pickle.Pickler):
             return int.from_bytes(b"d" + repr((value, value.metadata)).encode(), "big")
         if kind in (list, dict, set, bytearray):
             self.holds_data |= self.in_code
-        if kind in (set, frozenset) and all(type(item) in _ATOMS for item in value):
-            # Its order depends on how it has grown.
-            return int.from_bytes(f"{kind.__name__} {sorted(map(repr, value))}".encode(), "big")
+        if kind in (set, frozenset):
+            items: Any = value
+            if all(type(item) in _ATOMS for item in items):  # its order is how it has grown
+                return int.from_bytes(f"{kind.__name__} {sorted(map(repr, items))}".encode(), "big")
         return None
 
     def reducer_override(self, value: Any) -> Any:

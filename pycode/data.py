@@ -1,17 +1,12 @@
 """Data sets, and their split into samples for training, model selection and testing."""
 
-import csv
 import hashlib
-import re
 import socket
-import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from numbers import Real
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -24,24 +19,10 @@ from sklearn.datasets import fetch_openml, get_data_home, load_digits, make_clas
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from literate import ROOT
+from literate import tables
+from literate.tables import DataError
 
 PATIENCE = 10  # seconds to wait for an answer from OpenML
-# How programs write an unknown class; "none" may be a class, for example of symptoms.
-MISSING = {"", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "null"}
-MANY = 10  # numbers that may still be names of classes: more of them look like a quantity
-# The first bytes of files that are CSV in name only.
-MAGIC = {
-    b"PK\x03\x04": "a spreadsheet or an archive (.xlsx, .ods, .zip)",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
-    b"\x1f\x8b": "a compressed file (.gz)",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-
-
-class DataError(ValueError):
-    """Data that no honest result can come from; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +47,10 @@ class Dataset:
                 f"{self.source}: classes is {names!r}: give the names of the classes, as a tuple"
                 " of strings"
             )
-        X, y = _checked_rows(self.X, self.y, len(names), self.source)
-        _check_classes(names, len(y), f"{self.source}, classes")
+        X, y = tables.check_samples(self.X, self.y, len(names), self.source)
+        tables.check_classes(names, len(y), f"{self.source}, classes")
         names_of_features = list(X) if hasattr(X, "iloc") else range(1, X.shape[1] + 1)
-        _check_counter(np.asarray(X), names_of_features, self.source)
+        tables.check_counter(np.asarray(X), names_of_features, self.source)
         if len(self.roles) not in {0, X.shape[1]}:
             raise DataError(
                 f"{self.source}: {len(self.roles)} roles for {X.shape[1]} features: give one for"
@@ -126,7 +107,7 @@ class Split:
         for part in ("train", "validation", "test"):
             names = f"X_{part}", f"y_{part}"
             X, y = (getattr(self, name) for name in names)
-            found = _checked_rows(X, y, len(self.classes), f"the {part} part of the split")
+            found = tables.check_samples(X, y, len(self.classes), f"the {part} part of the split")
             for name, value in zip(names, found, strict=True):
                 object.__setattr__(self, name, value)
 
@@ -174,42 +155,8 @@ def read_table(path: str | Path, *, target: str) -> Dataset:
 
     Raises DataError, which names the file, the line or column, what is there and what to do.
     """
-    header, lines, rows = _read_rows(path)
-    for number, name in enumerate(header, start=1):
-        if re.fullmatch(r"(unnamed:? ?\d*)?", name, re.IGNORECASE):
-            raise DataError(
-                f"{path}, line 1, column {number}: {name!r} is no name: drop the column if it"
-                " numbers the rows (pandas: to_csv(..., index=False)), or name it"
-            )
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(f"{path}, line 1: more than one column is called {twice[0]!r}: rename it")
-    if target not in header:
-        raise DataError(
-            f"{path}, line 1: no column is called {target!r}, only {', '.join(header)}:"
-            " name one of these as target, and separate columns by commas"
-        )
-    column = header.index(target)
-    labels = [row.pop(column) for row in rows]
-    names = header[:column] + header[column + 1 :]
-    for line, label in zip(lines, labels, strict=True):
-        if not label.strip():
-            raise DataError(f"{path}, line {line}, column {target!r}: no class: fill it in")
-        if label.strip().casefold() in MISSING:
-            raise DataError(
-                f"{path}, line {line}, column {target!r}: {label!r} stands for a missing value:"
-                " fill in the class, drop the row, or give the class another name"
-            )
-    classes, y = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(
-            f"{path}, column {target!r}: every row is of the one class {str(classes[0])!r}:"
-            " there is nothing to tell apart, name another target or add rows"
-        )
-    _check_classes(classes, len(y), f"{path}, column {target!r}")
-    X = _numbers(path, names, lines, rows)
-    _check_counter(X, names, str(path))
-    return Dataset(X, y, tuple(map(str, classes)), str(path))
+    X, y, classes = tables.read(path, target=target)
+    return Dataset(X, y, classes, str(path))
 
 
 def openml(name: str, *, version: int = 1) -> Dataset:
@@ -254,8 +201,8 @@ def openml(name: str, *, version: int = 1) -> Dataset:
     with suppress(ValueError):  # classes that are not numbers
         order = np.argsort([float(label) for label in classes], kind="stable")
         classes, y = classes[order], np.argsort(order)[y]
-    _check_classes(classes, len(y), f"{source}, column {targets[0]!r}")
-    _check_counter(X, list(fetched.data), source)
+    tables.check_classes(classes, len(y), f"{source}, column {targets[0]!r}")
+    tables.check_counter(X, list(fetched.data), source)
     return Dataset(X, y, tuple(map(str, classes)), source)
 
 
@@ -273,8 +220,8 @@ def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int
         if count - held_out < folds or held_out < 2:
             several = "sample" if count == 1 else "samples"
             few = f"class {name!r} has only {count} {several}, {held_out:.0f} of them held out"
-            if _are_numbers(dataset.classes) and len(dataset.y) < 5 * n_classes:
-                raise DataError(f"{dataset.source}: {few}, and y {_continuous(n_classes)}")
+            if tables.are_numbers(dataset.classes) and len(dataset.y) < 5 * n_classes:
+                raise DataError(f"{dataset.source}: {few}, and y {tables.continuous(n_classes)}")
             raise DataError(
                 f"{dataset.source}: {few}, too few for {folds} folds and two held-out parts: add"
                 " samples, or merge or drop the class"
@@ -358,7 +305,8 @@ def take(X: Any, positions: Any) -> Any:
 
 def _moved(steps: Any, split: Split) -> int:
     """Count the entries that fitted preprocessing makes of a split with what it must not know."""
-    alone: Any = clone(steps).fit(split.X_train, split.y_train)
+    alone: Any = clone(steps)
+    alone.fit(split.X_train, split.y_train)
     pairs = [(steps.transform(split.X_train), alone.transform(split.X_train))]
     for X in (split.X_validation, split.X_test):
         pairs.append((steps.transform(X)[:1], steps.transform(X[:1])))
@@ -369,176 +317,8 @@ def _counts(dataset: Dataset) -> NDArray[np.int64]:
     return np.bincount(dataset.y, minlength=len(dataset.classes))
 
 
-def _checked_rows(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray, NDArray]:
-    """Return `X`, a DataFrame or an array, and `y` as an array.
-
-    Raises DataError if no model could be fitted to them.
-    """
-    given, X, y = X, np.asarray(X), np.asarray(y)
-    if X.ndim != 2 or 0 in X.shape:
-        raise DataError(
-            f"{source}: X has the shape {X.shape}: give an array (n_samples, n_features)"
-        )
-    if X.dtype.kind == "O" and all(isinstance(cell, Real) for cell in X.flat):
-        X = X.astype(np.float64)  # a DataFrame with columns of several kinds
-    if X.dtype.kind not in "biuf":
-        cells = ((row, *cell) for row, line in enumerate(X, start=1) for cell in enumerate(line, 1))
-        row, column, cell = next(found for found in cells if not isinstance(found[2], Real))
-        raise DataError(
-            f"{source}: X holds {cell!r} in row {row}, column {column}: encode text as numbers, and"
-            " fill in or drop what is missing"
-        )
-    if X.dtype.kind == "f" and not (finite := np.isfinite(X)).all():
-        row, column = np.argwhere(~finite)[0]
-        raise DataError(
-            f"{source}: X is {X[row, column]} in row {row + 1}, column {column + 1}: correct it,"
-            " or drop the row or the column"
-        )
-    if y.shape != (len(X),):
-        raise DataError(
-            f"{source}: y has the shape {y.shape} beside {len(X)} rows of X: give one class a row"
-        )
-    if y.dtype.kind == "f" and (y % 1 != 0).any():
-        raise DataError(f"{source}: y {_continuous(len(np.unique(y)))}")
-    if y.dtype.kind not in "iu":
-        raise DataError(
-            f"{source}: y holds {y.tolist()[0]!r}, no integer: number the classes,"
-            " names, y = np.unique(labels, return_inverse=True), and give their names as classes"
-        )
-    if y.min() < 0 or y.max() >= n_classes:
-        raise DataError(
-            f"{source}: y goes from {y.min()} to {y.max()}, and the numbers of {n_classes} classes"
-            f" from 0 to {n_classes - 1}: number them so, or name all classes"
-        )
-    return given if hasattr(given, "iloc") else X, y
-
-
-def _check_classes(names: Iterable[str], n_rows: int, where: str) -> None:
-    """Raise DataError for names that do not identify the classes of `n_rows` samples."""
-    names = [str(name) for name in names]  # numpy's, too
-    if len(names) < 2:
-        raise DataError(
-            f"{where}: {len(names)} class, with nothing to tell apart: name two or more"
-        )
-    seen: dict[str, str] = {}
-    for name in names:
-        if name.strip().casefold() in MISSING:
-            raise DataError(
-                f"{where}: {name!r} stands for a missing value: fill in the class, drop these"
-                " rows, or give the class another name"
-            )
-        plain = " ".join(unicodedata.normalize("NFC", name).casefold().split())
-        if plain in seen:
-            raise DataError(
-                f"{where}: the classes {seen[plain]!r} and {name!r} differ only in case"
-                " or white space: write them alike, or rename one if they are two"
-            )
-        seen[plain] = name
-    if len(names) > MANY and _are_numbers(names):
-        fractions = any(float(name) % 1 for name in names)
-        if fractions or n_rows < 5 * len(names):
-            raise DataError(f"{where}: {_continuous(len(names))}")
-
-
-def _continuous(n: int) -> str:
-    return (
-        f"looks continuous ({n} distinct numbers): this template compares classifiers, so make"
-        " classes of it or name another target"
-    )
-
-
-def _are_numbers(names: Sequence[str]) -> bool:
-    with suppress(ValueError):
-        return bool(np.isfinite([float(name) for name in names]).all())
-    return False
-
-
-def _check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
-    """Raise DataError for a feature that numbers the samples, as the index of a table does.
-
-    Where samples are sorted by class, such a feature reveals the classes.
-    """
-    if len(X) < 3:
-        return
-    with np.errstate(over="ignore"):
-        first = np.abs(np.diff(X[:3].astype(float), axis=0))
-    # Few features remain, so all of their entries are checked.
-    for column in np.flatnonzero((first == 1).all(axis=0)).tolist():
-        steps = np.diff(X[:, column].astype(float))
-        if (steps == steps[0]).all():
-            raise DataError(
-                f"{source}, column {names[column]!r}: it numbers the rows, from"
-                f" {X[0, column]:g} to {X[-1, column]:g}, and is no feature: drop it"
-            )
-
-
 def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.round(X, 6) + 0.0  # no negative zeros
-
-
-def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """Return the header, the line number of each further row, and these rows."""
-    try:
-        with (ROOT / path).open("rb") as file:
-            start = file.read(1000)
-        other = next((what for magic, what in MAGIC.items() if start.startswith(magic)), "")
-        if other or b"\0" in start:
-            raise DataError(
-                f"{path}: this is {other or 'UTF-16, or no text'}: open it in the program that"
-                " made it, and save it as CSV in UTF-8"
-            )
-        with (ROOT / path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            numbered = [(reader.line_num, row) for row in reader if row]
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file: check the path, or copy it here") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8:"
-            " save the file in that encoding"
-        ) from None
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: this is no readable CSV file ({error}): fix it") from None
-    if len(numbered) < 2:
-        raise DataError(f"{path}: the file holds no rows of data: a header and rows are needed")
-    (_, header), *numbered = numbered
-    header = [name.strip() for name in header]
-    if len(header) == 1 and (other := re.search(r"[;\t|]", header[0])):
-        raise DataError(
-            f"{path}, line 1: columns are separated by {other[0]!r}: separate them by commas, and"
-            " write numbers with a decimal point"
-        )
-    for line, row in numbered:
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}, line {line}: {len(row)} cells under {len(header)} headings:"
-                " each row needs one for each column, commas in text need quotes"
-            )
-    return header, [line for line, _ in numbered], [row for _, row in numbered]
-
-
-def _numbers(
-    path: str | Path, names: list[str], lines: list[int], rows: list[list[str]]
-) -> NDArray[np.float64]:
-    if not names:
-        raise DataError(f"{path}: there is no column besides the target: add the features")
-    X = np.empty((len(rows), len(names)))
-    for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        for position, cell in enumerate(row):
-            try:
-                # Only Python reads 1_000 as a number.
-                X[index, position] = np.nan if "_" in cell else float(cell)
-            except ValueError:
-                X[index, position] = np.nan
-            if not np.isfinite(X[index, position]):
-                separated = re.fullmatch(r"\s*[+-]?\d+([.,_' \u00a0\u202f]\d+)+\s*", cell)
-                advice = "write it with a decimal point and nothing between thousands"
-                raise DataError(
-                    f"{path}, line {line}, column {names[position]!r}: {cell!r} is no finite"
-                    f" number: {advice if separated else 'correct it'}, or drop the row or the"
-                    " column"
-                )
-    return X
 
 
 def _fetch(name: str, version: int, source: str, *, parser: str = "auto") -> Any:

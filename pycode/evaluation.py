@@ -196,7 +196,8 @@ def scaled_once(estimator: BaseEstimator, split: Split) -> tuple[BaseEstimator, 
     """
     if not isinstance(estimator, Pipeline):
         return estimator, split
-    steps: Any = clone(estimator[:-1]).fit(split.X_train, split.y_train)
+    steps: Any = clone(cast(Any, estimator[:-1]))
+    steps.fit(split.X_train, split.y_train)
     transformed = {f"X_{part}": steps.transform(getattr(split, f"X_{part}")) for part in PARTS}
     return estimator[-1], replace(split, **transformed)
 
@@ -406,7 +407,7 @@ def n_parameters(estimator: Any) -> int:
 
 def with_parameters(estimator: BaseEstimator, parameters: Mapping[str, Any]) -> BaseEstimator:
     """Return an unfitted copy of `estimator` with parameters of its last step set."""
-    copy = clone(estimator)
+    copy: Any = clone(estimator)
     _last(copy).set_params(**parameters)
     return copy
 

@@ -556,11 +556,12 @@ def _over_seeds(variants: Sequence[Variant], n: int) -> Array:
     return np.reshape([float(variant.validation) for variant in variants], (-1, n))
 
 
-def _with(network: Network, **parameters: Any) -> Network:
+def _with(network: Any, **parameters: Any) -> Network:
     other: Any = clone(network)
     return other.set_params(**parameters)
 
 
 @remembered
 def _fit(network: Any, X: Any, y: Any) -> Any:
-    return clone(network).fit(X, y)
+    other: Any = clone(network)
+    return other.fit(X, y)

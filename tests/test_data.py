@@ -278,7 +278,8 @@ def test_rows_may_come_as_a_table_or_from_a_file(tmp_path: Path):
             for found in (split, expected)
         )
         assert np.array_equal(ours, theirs)
-    assert data.split(made_of(mixed, Y, NAMES)).X_test["flag"].all()
+    part: Any = data.split(made_of(mixed, Y, NAMES)).X_test
+    assert part["flag"].all()
 
 
 def test_a_pipeline_may_take_columns_of_a_table_by_their_names():

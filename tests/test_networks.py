@@ -155,7 +155,8 @@ def test_candidates_have_the_weights_of_the_formula_and_learn_images_of_all_shap
     patterns = rng.normal(size=(3, channels * height * length))
     X = patterns[y] + 0.1 * rng.normal(size=(30, patterns.shape[1]))
     for name, candidate in networks.candidates(shape=shape, device="cpu").items():
-        learnt: Any = evaluation.with_parameters(candidate, {"n_steps": 15}).fit(X, y)
+        learnt: Any = evaluation.with_parameters(candidate, {"n_steps": 15})
+        learnt.fit(X, y)
         assert evaluation.n_parameters(learnt) == expected[name]
         assert learnt.predict(X).shape == (30,)
         assert learnt.predict_proba(X).shape == (30, 10)
