@@ -512,6 +512,8 @@ class _Flattener:
 
     def _input(self, source: Source, name: str) -> str | None:
         match = source.take(r"\s*\{\s*([^{}]+?)\s*\}")
+        if not match and name == "input" and source.take(r"\s+[\w./-]"):
+            raise source.error("\\input needs braces to be followed: \\input{file}")
         path = self.main.parent / (match[1] if match else "")
         file = next((p for p in (path.with_name(f"{path.name}.tex"), path) if p.is_file()), None)
         if not file:
@@ -531,7 +533,12 @@ class _Flattener:
         return self.scan(Source(_text(venue), venue.name)).rstrip("\n") + "\n" * venue.exists()
 
     def _usepackage(self, source: Source, _: str) -> str | None:
-        return PACKAGES if source.take(r"\s*(?:\[[^]]*\])?\s*\{\s*pythontex\s*\}") else None
+        if source.take(r"\s*(?:\[[^]]*\])?\s*\{\s*pythontex\s*\}"):
+            return PACKAGES
+        if not (match := source.take(r"\s*\{([^{}]*\bpythontex\b[^{}]*)\}")):
+            return None
+        others = ",".join(name for name in match[1].split(",") if name.strip() != "pythontex")
+        return f"\\usepackage{{{others}}}{PACKAGES}"
 
     def _packages(self, text: str) -> str:
         """Return the packages that PythonTeX had loaded, as far as they are needed."""

@@ -159,6 +159,17 @@ def test_no_build_and_failed_builds_are_refused(small: Paper) -> None:
         flatten.flatten(main)
 
 
+@pytest.mark.xdist_group("corpus")
+def test_packages_and_files_are_found_however_they_are_named(corpus: Paper, tmp_path: Path) -> None:
+    shutil.copytree(corpus.folder, tmp_path / "paper", symlinks=True)
+    paper = Paper(tmp_path / "paper")
+    paper.edit("paper.tex", r"\usepackage{hyperref}", r"\usepackage{hyperref, pythontex,verbatim}")
+    assert r"\usepackage{hyperref,verbatim}" in flatten.flatten(paper.folder / "paper.tex")
+    paper.edit("paper.tex", r"\input{part}", r"\input part")
+    with pytest.raises(flatten.FlattenError, match=r"paper.tex:\d+: .input needs braces"):
+        flatten.flatten(paper.folder / "paper.tex")
+
+
 LOOP = r"""\documentclass{article}
 \input{literate/macros}
 \begin{document}
