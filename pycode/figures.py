@@ -44,7 +44,7 @@ def performance(
     confusion matrix of `best`.  `width` is that of the text and `fontsize` that of its letters, in
     TeX's points.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
@@ -77,7 +77,7 @@ def behaviour(
     confidence of the MLP on test samples; (c) accuracy against the size of the fitted model; (d)
     training against validation accuracy.  `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
@@ -111,7 +111,7 @@ def ablation(
     search against its cost so far; (d) the test accuracies with different seeds.  `width` and
     `fontsize` are those of the text.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
     _draw_penalties(axes[0], penalties)
     _draw_architectures(axes[1], architectures)
     _draw_tuning(axes[2], tuned)
@@ -148,7 +148,7 @@ def interpretation(
     most important features are informative or redundant, by each of the `importances`; (c, d) two
     importances of an image's pixels.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):

@@ -19,7 +19,7 @@ IMPORTS = {
     "evaluation": {"data", "inference"},
     "inspection": {"data", "inference"},
     "figures": {"evaluation", "inference", "inspection"},
-    "networks": {"data", "evaluation", "inference"},
+    "networks": {"data", "models", "evaluation", "inference"},
 }
 
 
