@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from joblib import delayed
 import literate
 from literate import ROOT, fonts, results, tex
 from literate.cache import compute
+from literate.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,3 +250,42 @@ def inches(width: str | float) -> float:
 def points(length: str | float) -> float:
     """Return a length as TeX writes it, such as "441.0pt", as a number."""
     return float(str(length).removesuffix("pt"))
+
+
+def draw_estimates(
+    ax: Axes, x: Sequence[float], estimates: Iterable[Estimate], **line: Any
+) -> None:
+    """Draw estimates at `x`, with their intervals."""
+    y = list(estimates)
+    # After rounding, an end may lie beyond the estimate, which errorbar rejects.
+    ends = [[max(0, e - e.low) for e in y], [max(0, e.high - e) for e in y]]
+    ax.errorbar(x, y, yerr=ends, **line)
+
+
+def logarithmic(ax: Axes) -> None:
+    """Give the horizontal axis a logarithmic scale with plain numbers."""
+    from matplotlib.ticker import FuncFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+    ax.minorticks_off()
+    ax.grid(axis="y")
+
+
+def colours(n: int) -> list[str]:
+    """Return the first `n` colours of the paper's style."""
+    import matplotlib.pyplot as plt
+
+    return plt.rcParams["axes.prop_cycle"].by_key()["color"][:n]
+
+
+def lines(n: int) -> Iterator[dict[str, Any]]:
+    """Yield colour and marker of each of `n` lines, without the cycle's third, too light colour."""
+    cycle = [colour for number, colour in enumerate(colours(5)) if number != 2] + ["black"]
+    for number, marker in enumerate(markers(n)):
+        yield {"color": cycle[number % len(cycle)], "marker": marker}
+
+
+def markers(n: int) -> list[str]:
+    """Return `n` markers, the first eight of them different."""
+    return [("o", "s", "^", "D", "v", "P", "X", "*")[i % 8] for i in range(n)]

@@ -6,14 +6,24 @@ remembered, and then nobody waits for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from literate.drawing import Drawn, figure, inches, panels
+from literate.drawing import (
+    Drawn,
+    colours,
+    draw_estimates,
+    figure,
+    inches,
+    lines,
+    logarithmic,
+    markers,
+    panels,
+)
 from pycode.evaluation import LearningCurve, Score, Spread, Tuning, Variant
 from pycode.inference import Calibration, Estimate
 from pycode.inspection import Confidence, Importances, precision_at
@@ -44,7 +54,7 @@ def performance(
     confusion matrix of `best`.  `width` is that of the text and `fontsize` that of its letters, in
     TeX's points.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_accuracies(axes[0], scores)
     _draw_cross_validation(axes[1], scores)
     _draw_learning_curve(axes[2], curve)
@@ -77,7 +87,7 @@ def behaviour(
     confidence of the MLP on test samples; (c) accuracy against the size of the fitted model; (d)
     training against validation accuracy.  `width` and `fontsize` are those of the text.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_importances(axes[0], importances)
     _draw_confidence(axes[1], confidence)
     _draw_complexity(axes[2], scores)
@@ -244,7 +254,7 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
     rows = [(name, part, getattr(s, part)) for name, s in scores.items() for part in parts]
     model, part, accuracy = zip(*rows, strict=True)
     sns.barplot(
-        x=model, y=accuracy, hue=part, ax=ax, saturation=1, edgecolor="black", palette=_colours(3)
+        x=model, y=accuracy, hue=part, ax=ax, saturation=1, edgecolor="black", palette=colours(3)
     )
     ax.legend(ncols=3, loc="upper center", columnspacing=1)
     ax.set(ylim=(0, 1.2), yticks=np.linspace(0, 1, 6), xlabel="", ylabel="accuracy")
@@ -292,7 +302,7 @@ def _draw_confusion(
     ax.set(
         xlabel="predicted class",
         ylabel="true class",
-        title=f"(d) confusion of the {best}, test samples",
+        title=f"(d) confusion of the {best}, test set",
     )
 
 
@@ -317,7 +327,7 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
         multiple="dodge",
         shrink=0.9,
         bins=np.linspace(0, 1, 11).tolist(),
-        palette=_colours(2),
+        palette=colours(2),
         alpha=1,
         edgecolor="black",
         ax=ax,
@@ -326,20 +336,20 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
     ax.set(
         xlim=(0, 1),
         xlabel="probability of the predicted class",
-        ylabel="share of these test samples in %",
+        ylabel="share of these samples in %",
     )
     ax.set_title("(b) confidence of the MLP")
 
 
 def _draw_complexity(ax: Axes, scores: Scores) -> None:
-    for part, colour in zip(("train", "validation"), _colours(2), strict=True):
+    for part, colour in zip(("train", "validation"), colours(2), strict=True):
         ax.plot([], [], "-", color=colour, lw=4, label=part)
-        for score, marker in zip(scores.values(), _markers(len(scores)), strict=True):
+        for score, marker in zip(scores.values(), markers(len(scores)), strict=True):
             ax.plot(score.n_bytes / 1e3, getattr(score, part), marker, color=colour)
     for score in scores.values():
         size = score.n_bytes / 1e3
         ax.plot([size, size], [score.validation, score.train], color="0.5", lw=0.5, zorder=0)
-    _logarithmic(ax)
+    logarithmic(ax)
     ax.legend(loc="upper left")
     ax.set(xlabel="size of the fitted model in kB", ylabel="accuracy", title="(c) complexity")
 
@@ -348,7 +358,7 @@ def _draw_generalisation(ax: Axes, scores: Scores) -> None:
     ends = [value for score in scores.values() for value in (score.train, score.validation)]
     low = min(ends) - 0.03
     ax.plot([low, 1], [low, 1], color="0.5", ls="--")
-    for (name, score), marker in zip(scores.items(), _markers(len(scores)), strict=True):
+    for (name, score), marker in zip(scores.items(), markers(len(scores)), strict=True):
         ax.plot(score.train, score.validation, marker, color="C0", label=name, ls="")
     ax.legend(loc="upper left")
     ax.set(xlabel="training accuracy", ylabel="validation accuracy", title="(d) generalisation")
@@ -358,23 +368,23 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
     for stopping, style in ((False, "-"), (True, "--")):
         some = [v for v in variants if v.parameters["early_stopping"] is stopping]
         alphas = [v.parameters["alpha"] for v in some]
-        for part, marker, colour in zip(("train", "validation"), "so", _colours(2), strict=True):
+        for part, marker, colour in zip(("train", "validation"), "so", colours(2), strict=True):
             label = f"{part}, early stopping" if stopping else part
             scores = [getattr(v, part) for v in some]
             ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
-    _logarithmic(ax)
+    logarithmic(ax)
     ax.legend(loc="lower left", handlelength=2.5)  # to distinguish dashes from lines
     ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
 
 
 def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
     depths = sorted({len(v.parameters["hidden_layer_sizes"]) for v in variants})
-    for depth, line in zip(depths, _lines(len(depths)), strict=True):
+    for depth, line in zip(depths, lines(len(depths)), strict=True):
         some = [v for v in variants if len(v.parameters["hidden_layer_sizes"]) == depth]
         sizes, scores = [v.n_parameters for v in some], [v.validation for v in some]
         label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
         ax.plot(sizes, scores, label=label, **line)
-    _logarithmic(ax)
+    logarithmic(ax)
     ax.margins(y=0.1)
     ax.legend(loc="lower right")
     ax.set(
@@ -386,7 +396,7 @@ def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
 
 
 def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
-    for (name, tuning), line in zip(tuned.items(), _lines(len(tuned)), strict=True):
+    for (name, tuning), line in zip(tuned.items(), lines(len(tuned)), strict=True):
         cost, score = zip(*tuning.path, strict=True)
         ax.plot(cost, score, markersize=3, label=name, **line)
     ax.grid(axis="y")
@@ -400,7 +410,7 @@ def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
         for position, spread in enumerate(spreads.values()):
             some = spread.accuracies
             label = kind if position == 0 else None
-            colour = _colours(2)[offset > 0]
+            colour = colours(2)[offset > 0]
             x = [position + offset] * len(some)
             ax.plot(x, some, marker, ls="", color=colour, label=label, markersize=4)
     names = list(next(iter(seeds.values())))
@@ -413,8 +423,8 @@ def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
 
 def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None:
     ax.plot([0, 1], [0, 1], color="0.5", ls="--")
-    lines = _lines(len(calibrations))
-    for (name, found), line in zip(calibrations.items(), lines, strict=True):
+    styles = lines(len(calibrations))
+    for (name, found), line in zip(calibrations.items(), styles, strict=True):
         shown = found.counts >= FEWEST
         ax.plot(found.confidence[shown], found.accuracy[shown], label=name, **line)
     ax.legend(loc="lower right")
@@ -426,7 +436,7 @@ def _draw_precision(
 ) -> None:
     n = len(next(iter(importances.values())))
     useful = ("informative", "redundant")
-    for (name, values), line in zip(importances.items(), _lines(len(importances)), strict=True):
+    for (name, values), line in zip(importances.items(), lines(len(importances)), strict=True):
         if roles:
             found = [precision_at(k, values, roles, useful) for k in range(1, n + 1)]
             ax.plot(range(1, n + 1), found, markevery=8, label=name, **line)
@@ -448,7 +458,7 @@ def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
 
 
 def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
-    for (name, curve), line in zip(curves.items(), _lines(len(curves)), strict=True):
+    for (name, curve), line in zip(curves.items(), lines(len(curves)), strict=True):
         ax.plot(curve["sizes"], curve["validation"], markersize=3, label=name, **line)
     ax.grid(axis="y")
     ax.legend(loc="lower right", labelspacing=0.3)  # below the curves also in a narrow text
@@ -457,9 +467,9 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) ->
 
 def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None:
     offsets = np.linspace(-0.12, 0.12, len(depths))
-    lines = _lines(len(depths))
-    for (name, found), offset, line in zip(depths.items(), offsets, lines, strict=True):
-        _draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
+    styles = lines(len(depths))
+    for (name, found), offset, line in zip(depths.items(), offsets, styles, strict=True):
+        draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
     ax.set_xticks([int(depth) for depth in next(iter(depths.values()))])
     # Where a seed fails, the interval is so wide that it would hide all else.
     ax.set_ylim(min(min(found.values()) for found in depths.values()) - 0.05, 1.02)
@@ -470,22 +480,13 @@ def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None
 
 def _draw_transfer(ax: Axes, transfer: Mapping[str, Mapping[str, Estimate]]) -> None:
     factors = np.geomspace(0.92, 1 / 0.92, len(transfer))
-    lines = _lines(len(transfer))
-    for (name, found), factor, line in zip(transfer.items(), factors, lines, strict=True):
-        _draw_estimates(ax, [int(n) * factor for n in found], found.values(), label=name, **line)
-    _logarithmic(ax)
+    styles = lines(len(transfer))
+    for (name, found), factor, line in zip(transfer.items(), factors, styles, strict=True):
+        draw_estimates(ax, [int(n) * factor for n in found], found.values(), label=name, **line)
+    logarithmic(ax)
     ax.set_xticks([int(n) for n in next(iter(transfer.values()))])
     ax.legend(loc="lower right")
     ax.set(xlabel="labelled images per class", ylabel="test accuracy", title="(c) transfer")
-
-
-def _draw_estimates(
-    ax: Axes, x: Sequence[float], estimates: Iterable[Estimate], **line: Any
-) -> None:
-    y = list(estimates)
-    # After rounding, an end may lie beyond the estimate, which errorbar rejects.
-    ends = [[max(0, e - e.low) for e in y], [max(0, e.high - e) for e in y]]
-    ax.errorbar(x, y, yerr=ends, **line)
 
 
 def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
@@ -525,36 +526,10 @@ def _draw_tile(
         raise ValueError(f"an image has {len(pixels)} pixels: give it those of a square")
     largest = np.abs(pixels).max() or 1  # white where all are 0
     signs = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
-    colours: dict[str, Any] = signs if signed else {"cmap": "Greys"}
+    colouring: dict[str, Any] = signs if signed else {"cmap": "Greys"}
     x, y = (start + np.linspace(0, side, n + 1) for start in corner)
-    ax.pcolormesh(x, y, np.reshape(pixels, (n, n)), clip_on=False, **colours)
+    ax.pcolormesh(x, y, np.reshape(pixels, (n, n)), clip_on=False, **colouring)
     ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", clip_on=False))
-
-
-def _logarithmic(ax: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter
-
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
-    ax.minorticks_off()
-    ax.grid(axis="y")
-
-
-def _colours(n: int) -> list[str]:
-    import matplotlib.pyplot as plt
-
-    return plt.rcParams["axes.prop_cycle"].by_key()["color"][:n]
-
-
-def _lines(n: int) -> Iterator[dict[str, Any]]:
-    """Yield colour and marker of each of `n` lines, without the cycle's third, too light colour."""
-    colours = [colour for number, colour in enumerate(_colours(5)) if number != 2] + ["black"]
-    for number, marker in enumerate(_markers(n)):
-        yield {"color": colours[number % len(colours)], "marker": marker}
-
-
-def _markers(n: int) -> list[str]:
-    return [("o", "s", "^", "D", "v", "P", "X", "*")[i % 8] for i in range(n)]
 
 
 def _series(found: Mapping[str, Mapping[str, Estimate]]) -> str:

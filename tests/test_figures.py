@@ -444,7 +444,7 @@ def test_the_same_data_give_the_same_file(draw, name):
 
 def test_colours_differ_for_the_colour_blind_and_in_grey():
     with plt.style.context(drawing.STYLE):
-        colours = figures._colours(3)
+        colours = drawing.colours(3)
     rgb = np.array([to_rgb(colour) for colour in colours])
     # Deuteranopia and protanopia, Machado et al. (2009), severity 1; and luminance.
     deuteranopia = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
