@@ -274,8 +274,16 @@ def _faults(
     yield "bibliography", _bibliography_faults(folder / bbl) if cites else []
     wrong = [f"{n} has a byte order mark" for n in data if data[n].startswith(b"\xef\xbb\xbf")]
     wrong += [f"{n} has ends of lines with \\r" for n in data if b"\r" in data[n]]
-    wrong += [f"{n} is not UTF-8" for n in data if "\ufffd" in data[n].decode(errors="replace")]
+    wrong += [line for name in data for line in _not_utf_8(name, data[name])]
     yield "encoding", wrong
+
+
+def _not_utf_8(name: str, content: bytes) -> list[str]:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return [f"{name}, byte {error.start + 1} (0x{content[error.start]:02x}), is not UTF-8"]
+    return []
 
 
 def _text_differs(ours: str, theirs: str, figures: list[Path]) -> list[str]:

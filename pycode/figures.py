@@ -195,7 +195,7 @@ def networks(
     "filters".  An image is a flat list of the pixels of a square.  A map or a filter is coloured
     from minus to plus its largest absolute entry.  `width` and `fontsize` are those of the text.
     """
-    height = max(0.65 * inches(width), 4.05)  # five rows of images fit in a narrow text, too
+    height = max(0.62 * inches(width), 4.05)  # five rows of images fit in a narrow text, too
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=height)
     _draw_curves(axes[0], curves)
     _draw_depths(axes[1], depths)
