@@ -52,7 +52,7 @@ def edited(path: Path, old: str, new: str) -> Iterator[None]:
 CHANGES = {  # file, what stands there, and what would make another record
     "a network": ("networks.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
     "a number": ("networks.py", "lr=0.003", "lr=0.004"),
-    "what a function calls": ("evaluation.py", "fitted.fit(X[train]", "fitted.fit(X[train[1:]]"),
+    "what a function calls": ("evaluation.py", "data.take(X, train)", "data.take(X, train[1:])"),
     "a constant": ("inference.py", "CONFIDENCE = 0.95", "CONFIDENCE = 0.9"),
     "a method": (
         "../literate/estimate.py",
@@ -60,7 +60,7 @@ CHANGES = {  # file, what stands there, and what would make another record
         "estimate.n = low, high",
     ),
     "what a name means": (
-        "evaluation.py",
+        "models.py",
         "preprocessing import StandardScaler",
         "preprocessing import RobustScaler as StandardScaler",
     ),
