@@ -583,6 +583,25 @@ def test_killed_worker_is_done_without(store, workers):
     assert found == list(range(6))
 
 
+def noted(x, y=0, *, log: str):
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(f"{x}\n")
+    return x + y
+
+
+def test_a_remembered_function_is_called_as_before_and_many_times_by_its_map(store):
+    function, log = cache.remembered(noted), str(store.log)
+    assert (function.__name__, function.__doc__) == ("noted", None)
+    assert function(1, 2, log=log) == function(y=2, x=1, log=log) == 3
+    assert function.map([1, 2, 3], [2, 2, 2], log=log) == [3, 4, 5]
+    assert function.map(range(1, 4), y=2, log=log) == [3, 4, 5]
+    assert store.log.read_text().split() == ["1", "3", "2"]  # the last call starts first
+    with pytest.raises(ValueError, match="zip"):
+        function.map([1, 2], [1], log=log)
+    with pytest.raises(TypeError, match="z"):
+        function(1, z=1, log=log)
+
+
 def growing(x):
     if x > 3:  # more than a worker may grow by
         sys.grown = [*getattr(sys, "grown", []), np.ones(60_000_000)]  # pyright: ignore
