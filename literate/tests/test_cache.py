@@ -590,7 +590,8 @@ def noted(x, y=0, *, log: str):
 
 
 def test_a_remembered_function_is_called_as_before_and_many_times_by_its_map(store):
-    function, log = cache.remembered(noted), str(store.log)
+    function: Any = cache.remembered(noted)
+    log = str(store.log)
     assert (function.__name__, function.__doc__) == ("noted", None)
     assert function(1, 2, log=log) == function(y=2, x=1, log=log) == 3
     assert function.map([1, 2, 3], [2, 2, 2], log=log) == [3, 4, 5]
