@@ -78,7 +78,12 @@ def packages() -> list[str]:
 
 def versions(purpose: str) -> dict[str, str]:
     """Return the versions of the packages that the study computes or draws with, by name."""
-    return {name: version(name) for name in study()["tool"]["literate"][purpose]}
+    return {name: version(name) for name in libraries(purpose)}
+
+
+def libraries(purpose: str) -> tuple[str, ...]:
+    """Return the names of the packages that the study `computes` or `draws` with."""
+    return tuple(study()["tool"]["literate"][purpose])
 
 
 def _version(name: str) -> str:

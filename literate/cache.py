@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import SystemRandom
 from time import monotonic, time
+from types import FunctionType, ModuleType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from literate import ROOT, chance, inputs, parallel, source
@@ -233,7 +234,8 @@ def _drop_times(values: list[Any]) -> None:
     """Delete the times that scikit-learn has measured from values and all that they hold."""
     waiting, seen = [*values], set[int]()
     for value in waiting:  # which grows
-        if id(value) in seen or isinstance(value, type):
+        # What is pickled by name is no copy, but what this process uses.
+        if id(value) in seen or isinstance(value, (type, FunctionType, ModuleType)):
             continue
         seen.add(id(value))
         held = value if isinstance(value, dict) else getattr(value, "__dict__", {})

@@ -533,12 +533,13 @@ class _Flattener:
         return self.scan(Source(_text(venue), venue.name)).rstrip("\n") + "\n" * venue.exists()
 
     def _usepackage(self, source: Source, _: str) -> str | None:
-        if source.take(r"\s*(?:\[[^]]*\])?\s*\{\s*pythontex\s*\}"):
-            return PACKAGES
-        if not (match := source.take(r"\s*\{([^{}]*\bpythontex\b[^{}]*)\}")):
+        begin, match = source.pos, source.take(r"\s*(\[[^]]*\])?\s*\{([^{}]*)\}")
+        names = [name.strip() for name in match[2].split(",")] if match else []
+        if not match or "pythontex" not in names:
+            source.pos = begin
             return None
-        others = ",".join(name for name in match[1].split(",") if name.strip() != "pythontex")
-        return f"\\usepackage{{{others}}}{PACKAGES}"
+        others = ",".join(name for name in names if name != "pythontex")
+        return rf"\usepackage{match[1] or ''}{{{others}}}" * bool(others) + PACKAGES
 
     def _packages(self, text: str) -> str:
         """Return the packages that PythonTeX had loaded, as far as they are needed."""

@@ -54,7 +54,7 @@ $ENV{FORCE_SOURCE_DATE} = 1;
 # No block may wait for a window to be closed.
 $ENV{MPLBACKEND} = 'Agg';
 # PythonTeX keeps what blocks print, so how far they are is shown where latexmk itself prints.
-# In a file neither may write over the other.
+# In a file neither may write over the other.  make verify has another place for it.
 $ENV{PYCODE_PROGRESS} ||= "/proc/$$/fd/2";
 fcntl STDERR, F_SETFL, O_APPEND | fcntl STDERR, F_GETFL, 0 if -f STDERR;
 

@@ -108,7 +108,7 @@ def n_workers() -> int:
 
 def versions() -> tuple[str, ...]:
     """Return those of Python and of the libraries that the study computes with."""
-    return _versions(tuple(literate.study()["tool"]["literate"]["computes"]))
+    return _versions(literate.libraries("computes"))
 
 
 def _versions(libraries: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
     answering = _ByValue(answer) if afar else answer
     # What the paper has set in this process since its workers started.
     variables = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
-    here = variables, settings(), tuple(literate.study()["tool"]["literate"]["computes"])
+    here = variables, settings(), literate.libraries("computes")
     sent, kept = [], {}
     for key, task in tasks.items():
         function, arguments, options = task.call

@@ -51,7 +51,7 @@ class Plain(nn.Sequential):
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path, monkeypatch):
-    """Nothing is remembered from elsewhere, or computed there."""
+    """Keep what is remembered in a folder of the test, and compute in this process."""
     monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("PYCODE_WORKERS", "1")
