@@ -34,10 +34,11 @@ SYSTEM = tuple(
 PATH = "/usr/local/bin:/usr/bin:/bin"
 # Users without an account, one for each box: neither Debian nor systemd assigns these numbers.
 USERS = range(60578, 61184)
-# The folders of control groups and the files that limit their memory, in versions 1 and 2.
+# The folders of control groups, the files that limit their memory, and those where 0 denies them
+# swap, which would be memory as well; in versions 1 and 2.
 GROUPS = (
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-    ("/sys/fs/cgroup", "memory.max"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.swappiness"),
+    ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
 )
 # Ways to contain, the best first.
 SPACES = (("net", "pid", "mount"), ("net", "pid"), ("net",), ("pid",))
@@ -484,11 +485,13 @@ def _group(name: str) -> tuple[Path | None, str]:
 
     Returns None and "" if there can be none.
     """
-    for place, limit in GROUPS:
+    for place, limit, swap in GROUPS:
         group = Path(place, name)
         with suppress(OSError):
             group.mkdir(exist_ok=True)
             if (group / limit).exists():
+                if (group / swap).exists():
+                    (group / swap).write_text("0")
                 return group, limit
             group.rmdir()
     return None, ""
