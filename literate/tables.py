@@ -1,6 +1,7 @@
 """Tables of numbers and their classes, read and checked: no honest result comes from others."""
 
 import csv
+import io
 import re
 import unicodedata
 from collections import Counter
@@ -18,14 +19,6 @@ from literate import ROOT
 # How programs write an unknown class; "none" may be a class, for example of symptoms.
 MISSING = {"", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "null"}
 MANY = 10  # numbers that may still be names of classes: more of them look like a quantity
-# The first bytes of files that are CSV in name only.
-MAGIC = {
-    b"PK\x03\x04": "a spreadsheet or an archive (.xlsx, .ods, .zip)",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
-    b"\x1f\x8b": "a compressed file (.gz)",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
 
 
 class DataError(ValueError):
@@ -58,19 +51,12 @@ def read(
     labels = [row.pop(column) for row in rows]
     names = header[:column] + header[column + 1 :]
     for line, label in zip(lines, labels, strict=True):
-        if not label.strip():
-            raise DataError(f"{path}, line {line}, column {target!r}: no class: fill it in")
         if label.strip().casefold() in MISSING:
             raise DataError(
-                f"{path}, line {line}, column {target!r}: {label!r} stands for a missing value:"
-                " fill in the class, drop the row, or give the class another name"
+                f"{path}, line {line}, column {target!r}: {label!r} is no class but stands for a"
+                " missing value: fill in the class, drop the row, or give the class another name"
             )
     classes, y = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(
-            f"{path}, column {target!r}: every row is of the one class {str(classes[0])!r}:"
-            " there is nothing to tell apart, name another target or add rows"
-        )
     check_classes(classes, len(y), f"{path}, column {target!r}")
     X = _numbers(path, names, lines, rows)
     check_counter(X, names, str(path))
@@ -89,18 +75,14 @@ def check_samples(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray,
         )
     if X.dtype.kind == "O" and all(isinstance(cell, Real) for cell in X.flat):
         X = X.astype(np.float64)  # a DataFrame with columns of several kinds
-    if X.dtype.kind not in "biuf":
-        cells = ((row, *cell) for row, line in enumerate(X, start=1) for cell in enumerate(line, 1))
-        row, column, cell = next(found for found in cells if not isinstance(found[2], Real))
+    numeric = X.dtype.kind in "biuf"
+    fine = np.isfinite(X) if numeric else np.vectorize(lambda cell: isinstance(cell, Real))(X)
+    if not fine.all():
+        row, column = np.argwhere(~fine)[0]
+        cell = X[row].tolist()[column]
         raise DataError(
-            f"{source}: X holds {cell!r} in row {row}, column {column}: encode text as numbers, and"
-            " fill in or drop what is missing"
-        )
-    if X.dtype.kind == "f" and not (finite := np.isfinite(X)).all():
-        row, column = np.argwhere(~finite)[0]
-        raise DataError(
-            f"{source}: X is {X[row, column]} in row {row + 1}, column {column + 1}: correct it,"
-            " or drop the row or the column"
+            f"{source}: X is {cell!r} in row {row + 1}, column {column + 1}: encode text as"
+            " numbers, and correct or drop what is missing or not finite"
         )
     if y.shape != (len(X),):
         raise DataError(
@@ -126,7 +108,8 @@ def check_classes(names: Iterable[str], n_rows: int, where: str) -> None:
     names = [str(name) for name in names]  # numpy's, too
     if len(names) < 2:
         raise DataError(
-            f"{where}: {len(names)} class, with nothing to tell apart: name two or more"
+            f"{where}: there is only the one class {names[0]!r}, with nothing to tell apart: name"
+            " another target, or add samples of another class"
         )
     seen: dict[str, str] = {}
     for name in names:
@@ -185,23 +168,19 @@ def check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
 def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Return the header, the line number of each further row, and these rows."""
     try:
-        with (ROOT / path).open("rb") as file:
-            start = file.read(1000)
-        other = next((what for magic, what in MAGIC.items() if start.startswith(magic)), "")
-        if other or b"\0" in start:
-            raise DataError(
-                f"{path}: this is {other or 'UTF-16, or no text'}: open it in the program that"
-                " made it, and save it as CSV in UTF-8"
-            )
-        with (ROOT / path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            numbered = [(reader.line_num, row) for row in reader if row]
+        content = (ROOT / path).read_bytes()
+        if (zero := content.find(b"\0")) >= 0:  # which UTF-8 allows
+            raise UnicodeDecodeError("utf-8", content, zero, zero + 1, "no text has it")
+        text = content.decode("utf-8").removeprefix("\ufeff")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        numbered = [(reader.line_num, row) for row in reader if row]
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file: check the path, or copy it here") from None
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8:"
-            " save the file in that encoding"
+            f"{path}: byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8 text:"
+            " save the file as CSV in UTF-8, in the program that made it if it is UTF-16, a"
+            " spreadsheet (.xlsx, .xls, .ods) or compressed (.gz, .zip)"
         ) from None
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: this is no readable CSV file ({error}): fix it") from None
@@ -228,20 +207,14 @@ def _numbers(
 ) -> NDArray[np.float64]:
     if not names:
         raise DataError(f"{path}: there is no column besides the target: add the features")
-    X = np.empty((len(rows), len(names)))
-    for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        for position, cell in enumerate(row):
-            try:
-                # Only Python reads 1_000 as a number.
-                X[index, position] = np.nan if "_" in cell else float(cell)
-            except ValueError:
-                X[index, position] = np.nan
-            if not np.isfinite(X[index, position]):
+    for line, row in zip(lines, rows, strict=True):
+        for name, cell in zip(names, row, strict=True):
+            # Only Python reads 1_000 as a number.
+            if "_" in cell or not are_numbers([cell]):
                 separated = re.fullmatch(r"\s*[+-]?\d+([.,_' \u00a0\u202f]\d+)+\s*", cell)
                 advice = "write it with a decimal point and nothing between thousands"
                 raise DataError(
-                    f"{path}, line {line}, column {names[position]!r}: {cell!r} is no finite"
-                    f" number: {advice if separated else 'correct it'}, or drop the row or the"
-                    " column"
+                    f"{path}, line {line}, column {name!r}: {cell!r} is no finite number:"
+                    f" {advice if separated else 'correct it'}, or drop the row or the column"
                 )
-    return X
+    return np.array(rows, dtype=np.float64)
