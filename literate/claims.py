@@ -27,34 +27,29 @@ def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
     `results` is what results.json has under each key.
     """
-    values: list[Any] = []
-    unknown: list[str] = []
-
-    def name(match: re.Match[str]) -> str:
-        key = match[0]
-        if key[0] in "\"'" or key in _WORDS:
-            return key
-        try:
-            values.append(_value(key, results))
-        except KeyError:
-            unknown.append(key)
-        return f"_{len(values) - 1}"
-
-    expression = _TOKEN.sub(name, condition).strip()
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], results, n=3)
-        return f"{condition}: no result is called {unknown[0]}; near it: {' '.join(near)}"
+    tokens = [token for token in _TOKEN.findall(condition) if token[0] not in "\"'"]
+    values = {key: _value(key, results) for key in tokens if key not in _WORDS}
+    for key, value in values.items():
+        if value is None:
+            near = " ".join(difflib.get_close_matches(key, results, n=3))
+            return f"{condition}: no result is called {key}; near it: {near}"
+    names = {key: f"_{n}" for n, key in enumerate(values)}
+    shown = {
+        key: f"{key} = {f'{value:.6g}' if isinstance(value, float) else repr(value)}"
+        for key, value in values.items()
+    }
+    reason = "is false"
     try:
-        tree = ast.parse(expression, mode="eval")
-        if "#" in expression:
+        tree = ast.parse(_replace(condition, names).strip(), mode="eval")
+        if "#" in _replace(condition, names):
             raise SyntaxError("# may not stand in a claim")
         _allow_condition(tree.body)
-        names = {f"_{n}": value for n, value in enumerate(values)} | FUNCTIONS
-        holds = eval(compile(tree, "claim", "eval"), {"__builtins__": {}}, names)
+        known = {names[key]: value for key, value in values.items()} | FUNCTIONS
+        if eval(compile(tree, "claim", "eval"), {"__builtins__": {}}, known):
+            return ""
     except (SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else error
-        return f"{_shown(condition, results)} cannot be checked: {reason}"
-    return "" if holds else f"{_shown(condition, results)} is false"
+        reason = f"cannot be checked: {error.msg if isinstance(error, SyntaxError) else error}"
+    return f"{_replace(condition, shown)} {reason}"
 
 
 def _allow_condition(node: ast.expr) -> None:
@@ -98,21 +93,14 @@ def _allow_value(node: ast.expr) -> None:
 
 
 def _value(key: str, results: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the value of a result, or a part of it; None if there is none of this name."""
     if key in results:
-        return results[key]["value"]
+        return results[key].get("value")  # environment has none
     key, _, part = key.rpartition(".")
-    entry = results[key]
-    parts = {} if entry["n"] is None else {"n": entry["n"]}
-    if entry["interval"]:
-        parts["low"], parts["high"] = entry["interval"]
-    return parts[part]
+    entry = results.get(key, {})
+    low, high = entry.get("interval") or (None, None)
+    return {"n": entry.get("n"), "low": low, "high": high}.get(part)
 
 
-def _shown(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match[0][0] in "\"'" or match[0] in _WORDS:
-            return match[0]
-        found = _value(match[0], results)
-        return f"{match[0]} = {f'{found:.6g}' if isinstance(found, float) else repr(found)}"
-
-    return _TOKEN.sub(value, condition)
+def _replace(condition: str, tokens: Mapping[str, str]) -> str:
+    return _TOKEN.sub(lambda match: tokens.get(match[0], match[0]), condition)
