@@ -34,7 +34,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product, zip_longest
 from math import inf
 from pathlib import Path
@@ -76,8 +76,15 @@ class Value:
 
     @property
     def fine(self) -> bool:
-        """Return whether the rule allows the difference."""
-        return self.apart <= self.allowed
+        """Return whether the rule allows the difference, or it is one of last bits."""
+        # Where shares are subtracted, zero may come out as a last bit of theirs.
+        bits = max(BITS * abs(self.committed), 1e-14) if isinstance(self.committed, float) else 0
+        return self.apart <= max(self.allowed * (1 + BITS), bits)
+
+    @property
+    def data_set(self) -> str:
+        """Return the first part of the key."""
+        return re.split("[.,]", self.key)[0]
 
     def __str__(self) -> str:
         text = f"{self.key}: {self.committed} is committed, {self.rebuilt} rebuilt"
@@ -88,15 +95,17 @@ class Value:
 
 def compare(committed: Entries, rebuilt: Entries) -> list[Value]:
     """Compare each value and bound of two results.json, and whatever else their entries have."""
-    moved = {
-        value.key.partition(".")[0]
-        for value in _values(committed, rebuilt, set())
-        if value.rule == "row" and value.fine and value.apart > BITS
-    }
-    return list(_values(committed, rebuilt, moved))
+    values = list(_values(committed, rebuilt))
+    moved = {v.data_set for v in values if v.rule == "row" and v.fine and v.apart > BITS}
+    return [
+        replace(value, allowed=0)
+        if value.rule == "follows" and value.data_set not in moved
+        else value
+        for value in values
+    ]
 
 
-def _values(committed: Entries, rebuilt: Entries, moved: set[str]) -> Iterator[Value]:
+def _values(committed: Entries, rebuilt: Entries) -> Iterator[Value]:
     for key in sorted((committed.keys() | rebuilt.keys()) - {"environment"}):
         if key not in committed or key not in rebuilt:
             both = (known.get(key, {}).get("value", "nothing") for known in (committed, rebuilt))
@@ -104,23 +113,14 @@ def _values(committed: Entries, rebuilt: Entries, moved: set[str]) -> Iterator[V
             continue
         old, new = committed[key], rebuilt[key]
         rule, allowed, of_bounds = _rule(key, committed)
-        if key.partition(".")[0] not in moved:
-            allowed, of_bounds = (allowed if rule == "row" else 0), 0
-        yield _value(key, old["value"], new["value"], rule, allowed)
+        yield Value(key, old["value"], new["value"], rule, allowed)
         bounds = zip_longest(old["interval"] or (), new["interval"] or (), fillvalue="nothing")
         rule = "exact" if rule == "exact" else "follows"
         for name, both in zip(("low", "high"), bounds, strict=False):
-            yield _value(f"{key}.{name}", *both, rule, of_bounds)
+            yield Value(f"{key}.{name}", *both, rule, of_bounds)
         for name in sorted((old.keys() | new.keys()) - {"value", "interval"}):
             if old.get(name) != new.get(name):
                 yield Value(f"{key}, {name}", old.get(name), new.get(name))
-
-
-def _value(key: str, old: Any, new: Any, rule: str, allowed: float) -> Value:
-    if isinstance(old, float):
-        # Where shares are subtracted, zero may come out as a last bit of theirs.
-        allowed = max(allowed * (1 + BITS), BITS * abs(old), 1e-14)
-    return Value(key, old, new, rule, allowed)
 
 
 def _rule(key: str, known: Entries) -> tuple[str, float, float]:
@@ -171,7 +171,7 @@ def table(values: list[Value]) -> str:
     """
     groups: dict[tuple[str, str], list[Value]] = {}
     for value in values:
-        groups.setdefault((re.split("[.,]", value.key)[0], value.rule), []).append(value)
+        groups.setdefault((value.data_set, value.rule), []).append(value)
     heads = ("key", "rule", "values", "equal", "allowed", "differ")
     lines = ["{:13}{:8}{:>7}{:>7}{:>9}{:>8}  largest difference".format(*heads)]
     for group, some in groups.items():
