@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -130,11 +130,10 @@ def current(kind: str, name: str) -> str:
             return "folder" if path.is_dir() else "file" if path.exists() else ""
         if kind == "folder":
             found = set(os.listdir(path))
-            names = [name for name in found if not MADE.match(name) and not _is_paper(name, found)]
-            return _md5("\n".join(sorted(names)).encode("utf-8", "surrogateescape"))
+            papers = {f"{name[:-4]}.pdf" for name in found if name.endswith(".tex")}
+            return _digest_of_names(name for name in found - papers if not MADE.match(name))
         if kind == "packages":
-            names = [found for found in os.listdir(path) if found.endswith("-info")]
-            return _md5("\n".join(sorted(names)).encode("utf-8", "surrogateescape"))
+            return _digest_of_names(name for name in os.listdir(path) if name.endswith("-info"))
         if kind == "stamp":
             return f"{path.stat().st_size}_{int(path.stat().st_mtime)}"
         with path.open("rb") as file:
@@ -142,9 +141,8 @@ def current(kind: str, name: str) -> str:
     return ""
 
 
-def _is_paper(name: str, beside: set[str]) -> bool:
-    """Return whether a file is a PDF that LaTeX makes here."""
-    return name.endswith(".pdf") and f"{name[:-4]}.tex" in beside
+def _digest_of_names(names: Iterable[str]) -> str:
+    return _md5("\n".join(sorted(names)).encode("utf-8", "surrogateescape"))
 
 
 def relative(path: str | Path) -> str:
@@ -162,8 +160,8 @@ def is_library(path: str) -> bool:
             roots |= {os.path.realpath(root) for root in roots}
             # What the paper's folder names is the paper's, wherever a link may lead.
             inside = os.path.relpath(os.path.abspath(path), ROOT).split(os.sep)
-            if inside[0] != ".." and not {".venv", "site-packages", "dist-packages"} & set(inside):
-                memo[path] = any(f"{ROOT}{os.sep}".startswith(f"{r}/lib") for r in roots)
+            if inside[0] != "..":
+                memo[path] = not {".venv", "site-packages", "dist-packages"}.isdisjoint(inside)
             else:
                 parts = {part for place in places for part in place.split(os.sep)}
                 memo[path] = bool({"site-packages", "dist-packages"} & parts) or any(
@@ -215,7 +213,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         return
     # These events come before Python tries, which fails if there is something already.
     new = event == "os.mkdir" or (event == "open" and "x" in str(arguments[1]))
-    if new and _is_there(path):
+    if new and os.path.lexists(path):
         return
     if how == "written" or (event == "open" and _writes(*arguments[1:3])):
         _note_written(path)
@@ -237,11 +235,6 @@ _EVENTS = {
     "os.symlink": ("written", 1),
     **dict.fromkeys(("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec"), ("processes", 0)),
 }
-
-
-def _is_there(path: str) -> bool:
-    with unfollowed():
-        return os.path.lexists(path)
 
 
 def _writes(mode: Any, flags: Any) -> bool:
