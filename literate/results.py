@@ -36,7 +36,7 @@ UNSEEN = ("h5py", "tables", "netCDF4", "pyarrow.parquet", "pyarrow.feather")
 
 checks: list[Callable[[], list[str]]] = []  # at the run's end, each returns lines of errors
 _values: dict[str, dict[str, Any]] = {}
-_printed: dict[str, list[str]] = {}  # a value, and the bounds of its interval if it has one
+_printed: dict[str, str] = {}  # in braces a value, and the bounds of its interval if it has one
 _claims: dict[str, str] = {}  # each condition, and why it does not hold
 _n_claims = 0  # how many LaTeX has met
 _seed: int | None = None
@@ -252,8 +252,8 @@ def _add(
         raise ValueError(f"{key!r} is no key that LaTeX can read: use letters, digits and _.+-")
     bounds, n = [], None
     if isinstance(value, Estimate):
-        bounds = [float(bound) for bound in (value.low, value.high) if isfinite(bound)]
-        n = None if value.n is None else int(value.n)
+        bounds = [bound for bound in (value.low, value.high) if isfinite(bound)]
+        n = value.n
     if isinstance(value, str):
         printed, unit = [str(tex.text(value))], "text"
     elif isinstance(value, Integral):
@@ -276,7 +276,7 @@ def _add(
         raise ValueError(
             f"{key} is recorded twice, as {_values[key]['value']} and as {value}: rename one"
         )
-    _printed[key] = printed
+    _printed[key] = "".join(f"{{{number}}}" for number in printed)
 
 
 def _plain_seed(seed: int | Iterable[int]) -> int | list[int]:
@@ -290,16 +290,14 @@ def _false_claims() -> str:
     Also notes for every claim whether it holds.
     """
     global _n_claims
-    try:
-        with inputs.unfollowed():
-            written_by_latex = Path(_folder) / f"{_job}.claims"
-            lines = written_by_latex.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:  # a paper without any
-        return ""
-    written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
-    _n_claims = len(written)
+    path = Path(_folder) / f"{_job}.claims"
     with inputs.unfollowed():  # looking a line up does not make the text an input of the run
+        if not path.exists():  # a paper without any
+            return ""
+        lines = path.read_text(encoding="utf-8").splitlines()
+        written = {(c, *p[2:].rsplit(":", 1)) for p, c in zip(lines[::2], lines[1::2], strict=True)}
         places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
+    _n_claims = len(written)
     record("paper.n_claims", len(places), by="results.begin")
     _claims.update({condition: claims.check(condition, _values) for _, _, condition in places})
     return "\n".join(f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c])
@@ -326,9 +324,11 @@ def _place(frames: Sequence[traceback.FrameSummary], pytex: Any) -> tuple[str, s
     if reached := [frame.lineno or 0 for frame in frames if frame.filename == script]:
         # PythonTeX's script says which line a block starts on, then has it, two below a call.
         lines = Path(script).read_text(encoding="utf-8").splitlines()[: reached[-1]]
-        line = int(re.findall(r"^pytex\.line = '(\d+)'", "\n".join(lines), re.MULTILINE)[-1])
-        instance = re.findall(r"^pytex\.instance = '(\d+)'", "\n".join(lines), re.MULTILINE)[-1]
-        line += len(lines) - 3 - max(n for n, text in enumerate(lines) if text == "pytex.before()")
+        last = dict(
+            re.findall(r"^pytex\.(line|instance) = '(\d+)'", "\n".join(lines), re.MULTILINE)
+        )
+        line = int(last["line"]) + lines[::-1].index("pytex.before()") - 2
+        instance = last["instance"]
     folders = tuple(f"{ROOT / name}{os.sep}" for name in ("pycode", "literate"))
     inner = [
         frame
@@ -406,22 +406,16 @@ def _script() -> Path:
 
 def _before_begin() -> str:
     """Return the first statement before the run begins that is no import or constant."""
-    text = _script().read_text(encoding="utf-8")
-    statements = iter(ast.parse(text).body)
-    for statement in statements:  # PythonTeX's own, up to the first block
-        if ast.unparse(statement) == "pytex.before()":
-            break
-    for statement in statements:
-        code = ast.unparse(statement)
+    statements = ast.parse(_script().read_text(encoding="utf-8")).body
+    codes = [ast.unparse(statement) for statement in statements]
+    first = codes.index("pytex.before()")  # what is above is PythonTeX's own
+    for statement, code in zip(statements[first:], codes[first:], strict=True):
         if re.search(r"\bbegin\(pytex\b", code):
             break
-        if isinstance(statement, (ast.Import, ast.ImportFrom)) or re.search(
-            "py(thon)?tex", code, re.I
-        ):
-            continue
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-            continue
-        return code.splitlines()[0]
+        imported = isinstance(statement, (ast.Import, ast.ImportFrom))
+        constant = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+        if not (imported or constant or re.search("py(thon)?tex", code, re.I)):
+            return code.splitlines()[0]
     return ""
 
 
@@ -451,8 +445,8 @@ def _write_tex(state: str, failure: str = "") -> None:
         *(rf"\resultwarning{{{_message(text)}}}" for text in dict.fromkeys(_warnings)),
         rf"\resultblocks{{{_digest_of_blocks()}}}",
         *(f"% failure {reason}" for reason in reasons if reason),
-        *(rf"\resultvalue{{{key}}}{_braced(shown)}" for key, shown in sorted(_printed.items())),
-        *(rf"\claimstate{_braced([c, 'no' if why else 'yes'])}" for c, why in _claims.items()),
+        *(rf"\resultvalue{{{key}}}{shown}" for key, shown in sorted(_printed.items())),
+        *(rf"\claimstate{{{c}}}{{{'no' if why else 'yes'}}}" for c, why in _claims.items()),
         f"% claims {_n_claims}",
         f"% in {_folder}",
         *(
@@ -472,10 +466,6 @@ def _message(text: str) -> str:
     # pdfLaTeX stops at a character that its fonts lack, and this line must never fail.
     shown = tex.text(" ".join(text.split())[:400].encode("ascii", "replace").decode())
     return shown.replace("/", r"/\allowbreak{}")
-
-
-def _braced(arguments: Sequence[str]) -> str:
-    return "".join(f"{{{argument}}}" for argument in arguments)
 
 
 def _replace(path: Path, contents: str) -> None:
