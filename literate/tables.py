@@ -80,9 +80,10 @@ def check_samples(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray,
     if not fine.all():
         row, column = np.argwhere(~fine)[0]
         cell = X[row].tolist()[column]
+        name = (list(given) if hasattr(given, "iloc") else range(1, X.shape[1] + 1))[column]
         raise DataError(
-            f"{source}: X is {cell!r} in row {row + 1}, column {column + 1}: encode text as"
-            " numbers, and correct or drop what is missing or not finite"
+            f"{source}: X is {cell!r} in row {row + 1}, column {name!r}: encode text as numbers,"
+            " and correct or drop what is missing or not finite"
         )
     if y.shape != (len(X),):
         raise DataError(

@@ -1,7 +1,6 @@
 """Data sets, and their split into samples for training, model selection and testing."""
 
 import hashlib
-import socket
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,7 +8,6 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import quote
 
 import numpy as np
@@ -21,8 +19,6 @@ from sklearn.pipeline import Pipeline
 
 from literate import tables
 from literate.tables import DataError
-
-PATIENCE = 10  # seconds to wait for an answer from OpenML
 
 
 @dataclass(frozen=True)
@@ -170,40 +166,25 @@ def openml(name: str, *, version: int = 1) -> Dataset:
     The first call downloads the data set.  scikit-learn keeps the files in the folder openml of its
     get_data_home(), which SCIKIT_LEARN_DATA sets, and from then on no network is needed.
 
-    Raises DataError if OpenML has no such data set, if OpenML cannot be reached and the data set is
-    not in that folder, if a file there is damaged, and for features and targets that do not meet
-    these requirements, naming the row, counted from 1, and the column.
+    Raises DataError if the data set cannot be had, or does not meet these requirements.
     """
     source = f"OpenML's {name}, version {version}"
-    fetched = _fetch(quote(name, safe=""), version, source)
+    fetched = _fetch(name, version, source)
     targets, target = fetched.target_names, fetched.target
     advice = "take another data set, or save this one, corrected, as a CSV file for data.read_table"
     if len(targets) != 1:
         raise DataError(f"{source}: it has {len(targets)} targets, and classes need one: {advice}")
-    if target.dtype != "category":
-        raise DataError(
-            f"{source}: its target {targets[0]!r} is not nominal, so there are no classes: {advice}"
-        )
-    if target.isna().any():
-        row = 1 + int(target.isna().argmax())
-        raise DataError(f"{source}, row {row}, column {targets[0]!r}: no class: {advice}")
-    X = None
-    with suppress(ValueError):  # of text
-        X = fetched.data.to_numpy(dtype=np.float64, na_value=np.nan)
-    if X is None or not np.isfinite(X).all():
-        row, column, cell = _first_no_number(fetched.data)
-        raise DataError(
-            f"{source}, row {row}, column {column!r}: {cell} is no finite number: {advice}"
-        )
+    if target.dtype != "category" or target.isna().any():
+        raise DataError(f"{source}: its target {targets[0]!r} is not one class a row: {advice}")
     classes, y = np.unique(target.astype(str).to_numpy(dtype=str), return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(f"{source}, column {targets[0]!r}: every row is of one class: {advice}")
     with suppress(ValueError):  # classes that are not numbers
         order = np.argsort([float(label) for label in classes], kind="stable")
         classes, y = classes[order], np.argsort(order)[y]
-    tables.check_classes(classes, len(y), f"{source}, column {targets[0]!r}")
-    tables.check_counter(X, list(fetched.data), source)
-    return Dataset(X, y, tuple(map(str, classes)), source)
+    X = fetched.data
+    with suppress(ValueError):  # what is no number is named below
+        X = X.astype(np.float64)
+    tables.check_samples(X, y, len(classes), source)
+    return Dataset(X.to_numpy(), y, tuple(map(str, classes)), source)
 
 
 def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int = 42) -> Split:
@@ -321,63 +302,40 @@ def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.round(X, 6) + 0.0  # no negative zeros
 
 
-def _fetch(name: str, version: int, source: str, *, parser: str = "auto") -> Any:
+def _fetch(name: str, version: int, source: str) -> Any:
     """Return what fetch_openml finds, as pandas data."""
+    error: BaseException | None = None
+    # pandas converts classes true and false, which scikit-learn 1.9.1 cannot handle; nor could it
+    # handle digits, which pandas 3.1 keeps where they might hold a thousands separator.
+    for parser in ("auto", "liac-arff"):
+        try:
+            with warnings.catch_warnings():
+                # On any error, even these, scikit-learn would warn and delete what it has read.
+                warnings.filterwarnings("error", "Invalid cache")
+                return fetch_openml(
+                    quote(name, safe=""),
+                    version=version,
+                    as_frame=True,
+                    parser=parser,
+                    n_retries=1,
+                    read_csv_kwargs={"thousands": "\x1f"},
+                )
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            OSError,
+            HTTPException,
+        ) as found:
+            error = found
+        except RuntimeWarning as warning:
+            error = warning.__context__
+        if not isinstance(error, TypeError):
+            break
     folder = Path(get_data_home()) / "openml"
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # behind a firewall an answer may never come
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "A network error")
-            # On any error, even lack of memory, scikit-learn would delete what it has read.
-            warnings.filterwarnings("error", "Invalid cache")
-            return fetch_openml(
-                name,
-                version=version,
-                as_frame=True,
-                parser=parser,
-                n_retries=1,
-                # With a thousands separator set, pandas 3.1 does not convert classes 0 to 9 to
-                # numbers, which scikit-learn 1.9.1 could not handle.
-                read_csv_kwargs={"thousands": "\x1f"},
-            )
-    except ValueError as error:
-        reason = str(error).partition(". ")[0].removesuffix(".")
-        raise DataError(f"{source}: {reason}: look for another name or version there") from None
-    except (OSError, LookupError, TypeError, AttributeError, RuntimeWarning) as raised:
-        error = raised.__context__ if isinstance(raised, RuntimeWarning) else raised
-    finally:
-        socket.setdefaulttimeout(timeout)
-    if isinstance(error, TypeError) and parser == "auto":  # as above, from true and false
-        return _fetch(name, version, source, parser="liac-arff")
-    if isinstance(error, MemoryError):
-        raise error
-    reason = str(error).strip("<>") or type(error).__name__
-    if isinstance(error, (URLError, TimeoutError, ConnectionError, HTTPException)):
-        raise DataError(
-            f"{source}: not all of it is in {folder}, and OpenML could not be reached ({reason}):"
-            " connect once, or copy that folder from where it was read before"
-        )
     raise DataError(
-        f"{source}: a file in {folder} is damaged ({reason}): delete that folder and connect once,"
-        " or copy it anew from where it was read before"
+        f"{source}: {error or type(error).__name__}: look for another name or version there;"
+        f" without a network, copy {folder} from where it was read before; a damaged file in it"
+        " must be deleted"
     )
-
-
-def _first_no_number(frame: Any) -> tuple[int, str, str]:
-    """Return the row (from 1), the column and the printable text of the first non-number."""
-    row, column, cell = next(
-        (row, name, cell)
-        for name in frame
-        for row, cell in enumerate(frame[name], start=1)
-        if not _is_finite(cell)
-    )
-    missing = frame[column].isna().iloc[row - 1]
-    return row, column, "a missing value" if missing else repr(cell)
-
-
-def _is_finite(cell: Any) -> bool:
-    try:
-        return bool(np.isfinite(float(cell)))
-    except (ValueError, TypeError):  # such as pandas' NA
-        return False
