@@ -10,7 +10,6 @@ place, as after an edit without a build, a FlattenError names the line.
 
 import re
 import sys
-from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -30,13 +29,9 @@ REFUSED = ("makepythontexfamily", "setpythontexautostdout", "pythontexcustomc", 
 REFUSED += ("saveprintpythontex", "useprintpythontex", "inputpygments", "subfile", "import")
 REFUSED += ("subimport", "MakeShortVerb", "lstMakeShortInline", "lstnewenvironment")
 REFUSED += ("DefineVerbatimEnvironment",)
-VERBATIM = {"verbatim", "verbatim*", "Verbatim", "BVerbatim", "LVerbatim", "lstlisting", "minted"}
-VERBATIM |= {"filecontents", "filecontents*"}
+VERBATIM = ("verbatim", "verbatim*", "Verbatim", "BVerbatim", "LVerbatim", "lstlisting", "minted")
+VERBATIM += ("filecontents", "filecontents*")
 UNREAD = ("verb", "Verb", "lstinline", "url", "nolinkurl", "path", "href")  # their arguments
-DEFINITIONS = ("newcommand", "renewcommand", "providecommand", "DeclareRobustCommand", "def")
-DEFINITIONS += ("newrobustcmd", "NewDocumentCommand", "RenewDocumentCommand", "gdef")
-DEFINITIONS += ("ProvideDocumentCommand", "DeclareDocumentCommand")
-ENVIRONMENTS = ("newenvironment", "renewenvironment", "NewDocumentEnvironment")
 # What Pygments writes for TeX's special characters: \PYGZbs{} for a backslash.
 _NAMES = "bs us ob cb ca am lt gt sh pc dl hy sq dq ti at lb rb".split()
 PYGMENTS: dict[str, str] = dict(zip(_NAMES, r"\_{}^&<>#%$-'" + '"~@[]', strict=True))
@@ -54,7 +49,30 @@ PACKAGES = "\ue000"  # marks their place in the text
 UNSET = r"""the last build has no output for this: run latexmk, or, if LaTeX never sets it, delete
 it or put it between \iffalse and \fi""".replace("\n", " ")
 
-TOKENS = r"\\(?s:.)|%.*|[{}\]]"  # that matter where an argument ends
+
+def _paired(character: str) -> str:
+    """Return a pattern for text of such characters with paired braces, at most twelve deep."""
+    pattern = ""
+    for _ in range(12):
+        pattern = rf"(?:{character}|\{{{pattern}\}})*+"
+    return pattern
+
+
+# What follows commands: arguments in braces and in brackets, and code in braces or as with \verb.
+TEXT = _paired(r"\\(?s:.)|%.*|[^\\%{}]")
+GROUP = rf"(?:\s|%.*\n)*\{{({TEXT})\}}"
+BRACKETS = rf"\[((?:\\(?s:.)|%.*|[^]\\%{{}}]|\{{{TEXT}\}})*+)\]"
+OPTION = rf"(?:\s*{BRACKETS})?"
+CODE = rf"(?:\{{(?P<code>{_paired('[^{}]')})\}}|(?P<mark>[^\s\w\\])(?P<marked>.*?)(?P=mark))"
+# Definitions that can be followed, and any other.
+NAME = r"\*?\s*\{?\s*\\(?P<name>[A-Za-z@]+)\s*\}?\s*"
+BODY = rf"(?:\s|%.*\n)*\{{(?P<body>{TEXT})\}}"
+DEFAULT = BRACKETS.replace("(", "(?P<default>", 1)
+NEWCOMMAND = rf"{NAME}(?:\[(?P<n>\d)\])?\s*(?:{DEFAULT})?{BODY}"
+DOCUMENTCOMMAND = rf"{NAME}\{{\s*(?:O\{{(?P<default>[^{{}}]*)\}})?(?P<n>[m\s]*)\}}{BODY}"
+DEF = rf"{NAME}(?P<n>(?:#\d)*)\{{(?P<body>{TEXT})\}}"
+OTHER = rf"(?:\s*(?:\*|#\d|\\[A-Za-z@]+|\[[^]]*\]|\{{{TEXT}\}}))*"
+
 Key = tuple[str, ...]  # family, session, kind and code of a block or command
 
 
@@ -72,12 +90,18 @@ class Run(NamedTuple):
     stderr: str
 
 
-class Macro(NamedTuple):
-    """A command of the author's: its number of arguments, the first one's default, its text."""
+class Rule(NamedTuple):
+    """How a command is read.
 
-    n: int
-    default: str | None
-    body: str
+    If the pattern of what follows the command matches, the method is given the text, the command's
+    name and the match, and returns what replaces them, or None if they may stay.  Without a method
+    all that matches stays, and is not read.  If it does not match, that is an error for the reason
+    given, if there is one.
+    """
+
+    pattern: str
+    method: "Method | None" = None
+    reason: str = ""
 
 
 def flatten(main: Path) -> str:
@@ -129,21 +153,21 @@ class Source:
 
     def __init__(self, text: str, file: str, first: int = 1, *, fixed: bool = False) -> None:
         self.text, self.file, self.first, self.fixed = text, file, first, fixed
-        self.lines = [0, *(match.end() for match in re.finditer("\n", text))]
         self.start = self.pos = 0  # of the command just read, and behind it
         self.out = ""
 
-    def next(self) -> re.Match[str] | None:
-        """Return the next comment or command, after copying what comes before it."""
-        token = re.compile(r"%|\\([A-Za-z@]+)\*?|\\.", re.DOTALL).search(self.text, self.pos)
+    def next(self) -> str:
+        """Return the next command or comment's %, after copying what comes before it."""
+        tokens = re.compile(r"%|\\(?:(?:begin|end)\{[^{}]*\}|[A-Za-z@]+|(?s:.))")
+        token = tokens.search(self.text, self.pos)
         self.start = token.start() if token else len(self.text)
         self.out += self.text[self.pos : self.start]
         self.pos = token.end() if token else self.start
-        return token
+        return token[0] if token else ""
 
     def line_of(self, position: int) -> int:
         """Return the number of the line at a position."""
-        return self.first if self.fixed else self.first - 1 + bisect(self.lines, position)
+        return self.first + (0 if self.fixed else self.text.count("\n", 0, position))
 
     @property
     def line(self) -> int:
@@ -166,53 +190,6 @@ class Source:
         if match:
             self.pos = match.end()
         return match
-
-    def _until(self, end: str, pattern: str) -> str | None:
-        """Read and return what stands before the token `end`, which may also be within braces."""
-        start, depth = self.pos, 0
-        for token in re.compile(pattern).finditer(self.text, start):
-            if token[0] == end and not depth:
-                self.pos = token.end()
-                return self.text[start : token.start()]
-            depth += {"{": 1, "}": -1}.get(token[0], 0)
-        return None
-
-    def optional(self) -> str | None:
-        """Read and return the argument in brackets, if there is one here."""
-        begin = self.pos
-        found = self._until("]", TOKENS) if self.take(r"\s*\[") else None
-        if found is None:
-            self.pos = begin
-        return found
-
-    def argument(self) -> str:
-        """Read and return the next argument: a group, a command or a character."""
-        match = self.take(r"(?:\s|%.*\n)*(\\[A-Za-z@]+|\\.|[^\s}])")
-        if not match:
-            raise self.error("an argument is missing")
-        found = self._until("}", TOKENS) if match[1] == "{" else match[1]
-        if found is None:
-            raise self.error("an argument has no closing brace")
-        return found
-
-    def code(self) -> str:
-        r"""Read and return the code of \py and its like, in braces or, as with \verb, in others."""
-        if self.take(r"\{"):
-            found = self._until("}", "[{}]")
-        else:
-            match = self.take(r"([^\s\w\\])(.*?)\1")
-            found = match and match[2]
-        if found is None:
-            raise self.error("code in braces is needed here")
-        return found
-
-    def environment(self, name: str) -> str:
-        r"""Read and return what is between \begin{name} and \end{name}."""
-        start, close = self.pos, self.text.find(rf"\end{{{name}}}", self.pos)
-        if close < 0:
-            raise self.error(rf"\begin{{{name}}} has no end")
-        self.pos = close + len(rf"\end{{{name}}}")
-        return self.text[start:close]
 
     def rest_of_line(self) -> str:
         """Return what is left of the line."""
@@ -253,8 +230,11 @@ class Source:
             self.out += "%"
 
 
+Method = Callable[[Source, str, re.Match[str]], str | None]
+
+
 class _Flattener:
-    """Methods that read a command return what replaces it, or None if it stays as it was read."""
+    """The state of a document's flattening, and the methods of its rules."""
 
     def __init__(self, main: Path) -> None:
         self.main, self.runs = main, _runs(main)
@@ -263,27 +243,48 @@ class _Flattener:
         self.results = {key: values.split("}{") for key, values in lines}
         self.places: dict[tuple[object, ...], tuple[list[Run], list[FlattenError]]] = {}
         self.printed: Run | None = None  # what \printpythontex prints
-        self.macros = dict[str, Macro]()
+        self.macros = dict[str, Rule]()  # of the author
         self.settings = defaultdict[str, str](str)
         self.listed = self.begun = self.ended = False
-        self.handlers: dict[str, Callable[[Source, str], str | None]] = {
-            **dict.fromkeys(DEFINITIONS, self._definition),
-            **dict.fromkeys(ENVIRONMENTS, self._environment_definition),
-            **dict.fromkeys(SETTINGS, self._setting),
-            **dict.fromkeys(REFUSED, self._refuse),
-            **dict.fromkeys(COMMANDS, self._command),
-            **dict.fromkeys(PRINTS, self._print),
-            **dict.fromkeys(UNREAD, self._unread),
-            **dict.fromkeys(("input", "include"), self._input),
-            "usepackage": self._usepackage,
-            "let": self._let,
-            "begin": self._begin,
-            "end": self._end,
-            "iffalse": self._iffalse,
-            "pygment": self._pygment,
-            **dict.fromkeys(("result", "interval"), self._result),
-            "claim": self._claim,
+        argument, code = (f"{what} in braces is needed here" for what in ("an argument", "code"))
+        newcommand = Rule(f"{NEWCOMMAND}|{OTHER}", self._definition)
+        documentcommand = Rule(f"{DOCUMENTCOMMAND}|{OTHER}", self._definition)
+        environments = ("newenvironment", "renewenvironment", "NewDocumentEnvironment")
+        self.rules = {
+            **{f"{verb}command": newcommand for verb in ("new", "renew", "provide")},
+            **{f"{verb}DocumentCommand": documentcommand for verb in ("New", "Renew", "Provide")},
+            **dict.fromkeys(("DeclareRobustCommand", "newrobustcmd"), newcommand),
+            "DeclareDocumentCommand": documentcommand,
+            **dict.fromkeys(("def", "gdef"), Rule(f"{DEF}|{OTHER}", self._definition)),
+            **dict.fromkeys(environments, Rule(OTHER, self._definition)),
+            "let": Rule(NAME + r"=?\s*\\(?P<meaning>[A-Za-z@]+)", self._let),
+            **dict.fromkeys(SETTINGS, Rule(OPTION + GROUP, self._setting, argument)),
+            **{name: Rule("(?!)", None, rf"\{name}: write it in another way") for name in REFUSED},
+            **dict.fromkeys(COMMANDS, Rule(OPTION + CODE, self._command, code)),
+            **dict.fromkeys(PRINTS, Rule(OPTION + OPTION, self._print)),
+            **dict.fromkeys(UNREAD, Rule(rf"\*?{OPTION}\s*{CODE}")),
+            **{f"begin{{{name}}}": self._environment(name, self._block) for name in BLOCKS},
+            **{f"begin{{{name}}}": self._environment(name) for name in VERBATIM},
+            "begin{pygments}": self._environment("pygments", self._pygments),
+            "begin{comment}": self._environment("comment", lambda *_: ""),
+            "input": Rule(
+                r"\s*\{\s*([^{}]+?)\s*\}", self._input, r"\input needs braces: \input{file}"
+            ),
+            "include": Rule(r"\s*\{\s*([^{}]+?)\s*\}", self._input),
+            "usepackage": Rule(
+                rf"{OPTION}\s*\{{([^{{}}]*\bpythontex\b[^{{}}]*)\}}", self._usepackage
+            ),
+            "iffalse": Rule("", self._iffalse),
+            "pygment": Rule(GROUP + CODE, self._pygment, code),
+            **dict.fromkeys(("result", "interval"), Rule(GROUP, self._result, argument)),
+            "claim": Rule(GROUP + GROUP, self._claim, argument),
         }
+
+    @staticmethod
+    def _environment(name: str, method: Method | None = None) -> Rule:
+        options = rf"[ \t]*(?:{BRACKETS})?[ \t]*(?:{BRACKETS})?"
+        lines = rf"(?P<lines>(?s:.*?))\\end\{{{re.escape(name)}\}}"  # with the rest of the first
+        return Rule(options + lines, method, rf"\begin{{{name}}} has no end")
 
     def flatten(self) -> str:
         text = self.scan(Source(_text(self.main), self.main.name))
@@ -297,18 +298,24 @@ class _Flattener:
     def scan(self, source: Source) -> str:
         """Return the text of `source` without Python."""
         while not self.ended and (token := source.next()):
-            name = token[1]
-            if token[0] == "%":
+            if token == "%":
                 source.drop_comment()
                 continue
-            handler = self._macro if name in self.macros else self.handlers.get(name)
-            replaced = handler(source, name) if handler else None
-            if replaced is None:
-                source.out += source.text[source.start : source.pos]
-            elif replaced:
+            name, behind = token.removeprefix("\\"), source.pos
+            self.begun |= name == "begin{document}"
+            self.ended = name == "end{document}"
+            rule = self.macros.get(name) or self.rules.get(name, Rule(""))
+            match = source.take(rule.pattern)
+            if not match and rule.reason:
+                raise source.error(rule.reason)
+            replaced = rule.method(source, name, match) if match and rule.method else None
+            if replaced:
                 source.put(replaced)
-            else:
+            elif replaced is not None:
                 source.drop()
+            else:
+                source.pos = behind if rule.method else source.pos
+                source.out += source.text[source.start : source.pos]
         return source.out
 
     def _inner(self, text: str, source: Source) -> str:
@@ -319,54 +326,37 @@ class _Flattener:
 
     # Blocks, commands and what they print
 
-    def _begin(self, source: Source, _: str) -> str | None:
-        match = source.take(r"\{([^{}]*)\}")
-        name = match[1] if match else ""
-        if name in BLOCKS or name == "pygments":
-            return self._block(source, name)
-        if name in VERBATIM or name == "comment":
-            source.environment(name)
-        self.begun |= name == "document"
-        return "" if name == "comment" else None
+    def _block(self, source: Source, name: str, match: re.Match[str]) -> str:
+        family, kind = BLOCKS[name[len("begin{") : -1]]
+        code = match["lines"].partition("\n")[2]
+        return self._replaced(source, (family, match[1], kind, code), match[2] or "")
 
-    def _end(self, source: Source, _: str) -> None:
-        self.ended = bool(source.take(r"\{document\}"))
-
-    def _block(self, source: Source, name: str) -> str:
-        head, _, code = source.environment(name).partition("\n")
-        arguments = Source(head, source.file, source.line, fixed=True)
-        first, second = arguments.optional(), arguments.optional() or ""
-        if name == "pygments":
-            return self._listing(code, first or "", python=False)
-        family, kind = BLOCKS[name]
-        if kind == "verbatim":
-            return self._listing(code, second)
-        run = self._run(source, (family, first, kind, code))
-        if kind == "block":
-            return self._listing(code, second)
-        if kind == "console":
-            return self._listing(self._value(source, run), second, python=False)
-        if kind == "code" and self.settings["setpythontexautoprint"] == "false":
-            return ""
-        shown = _printed(run.stdout, lines=True)
-        return self.scan(Source(shown, source.file, source.line, fixed=True))
-
-    def _command(self, source: Source, name: str) -> str:
+    def _command(self, source: Source, name: str, match: re.Match[str]) -> str:
         family, kind = COMMANDS[name]
-        session, code = source.optional(), source.code()
-        if kind == "v":
-            return self._verb(code)
-        run = self._run(source, (family, session, kind, code))
-        if kind == "b":
-            return self._verb(code)
-        if kind == "c" and self.settings["setpythontexautoprint"] == "false":
+        return self._replaced(source, (family, match[1], kind, _code(match)), None)
+
+    def _replaced(
+        self, source: Source, called: tuple[str, str | None, str, str], options: str | None
+    ) -> str:
+        """Return what replaces a block, which has options, or a command, which has none."""
+        family, _, kind, code = called
+        if kind in {"v", "verbatim"}:
+            return self._shown(code, options)
+        run = self._run(source, called)
+        if kind in {"b", "block"}:
+            return self._shown(code, options)
+        if kind in {"c", "code"} and self.settings["setpythontexautoprint"] == "false":
             return ""
-        if kind != "i":
+        if kind in {"code", "sub"}:
+            printed = _printed(run.stdout, lines=True)
+            return self.scan(Source(printed, source.file, source.line, fixed=True))
+        if kind in {"c", "s"}:
             return self._inner(_printed(run.stdout), source)
-        value = self._value(source, run)
+        if run.value is None:
+            raise source.error(UNSET)
         if family.endswith("con"):
-            return self._verb(value)
-        return self._inner(value.lstrip(" \t"), source)
+            return self._shown(run.value, options, python=False)
+        return self._inner(run.value.lstrip(" \t"), source)
 
     def _run(self, source: Source, called: tuple[str, str | None, str, str]) -> Run:
         """Return the run of what was just read.
@@ -387,44 +377,41 @@ class _Flattener:
         self.printed = runs[min(len(places), len(runs)) - 1]
         return self.printed
 
-    def _value(self, source: Source, run: Run) -> str:
-        if run.value is None:
-            raise source.error(UNSET)
-        return run.value
-
-    def _print(self, source: Source, name: str) -> str:
-        form, options = source.optional(), source.optional() or ""
+    def _print(self, source: Source, name: str, match: re.Match[str]) -> str:
+        form, options = match.groups()
         if not self.printed:
             raise source.error("nothing has been run before that could be printed")
-        shown = self.printed.stderr if name == "stderrpythontex" else self.printed.stdout
+        printed = self.printed.stderr if name == "stderrpythontex" else self.printed.stdout
         if form not in {"verb", "verbatim"}:
             source.take(r"[ \t]*")
-            return self._inner(_printed(shown), source)
-        if form == "verb" and shown.count("\n") < 2:
-            return self._verb(shown.rstrip("\n"))
+            return self._inner(_printed(printed), source)
+        if form == "verb" and printed.count("\n") < 2:
+            return self._shown(printed.rstrip("\n"), None)
         # Nothing may stand behind the end of this environment.
-        return _environment("Verbatim", options, shown) + "\n" * bool(source.rest_of_line().strip())
+        after = "\n" * bool(source.rest_of_line().strip())
+        return _environment("Verbatim", options or "", printed) + after
 
-    def _pygment(self, source: Source, _: str) -> str:
-        source.argument()
-        return self._verb(source.code())
+    def _pygment(self, _: Source, __: str, match: re.Match[str]) -> str:
+        return self._shown(_code(match), None)
 
-    def _verb(self, code: str) -> str:
-        mark = next(c for c in "|!+/=;:@\"'" if c not in code)
-        options = self.settings["setpythontexfv"]
-        return rf"\Verb{f'[{options}]' if options else ''}{mark}{code}{mark}"
+    def _pygments(self, _: Source, __: str, match: re.Match[str]) -> str:
+        return self._shown(match["lines"].partition("\n")[2], match[1] or "", python=False)
 
-    def _listing(self, code: str, options: str, *, python: bool = True) -> str:
-        """Return code as a listing if that is possible, otherwise in fancyvrb's Verbatim."""
+    def _shown(self, code: str, options: str | None, *, python: bool = True) -> str:
+        """Return code within a line or, with options, as a listing, fancyvrb's if need be."""
+        look = self.settings["setpythontexfv"]
+        if options is None:
+            mark = next(c for c in "|!+/=;:@\"'" if c not in code)
+            return rf"\Verb{f'[{look}]' if look else ''}{mark}{code}{mark}"
         if python and code.isascii() and not options:
             self.listed = True
             return _environment("lstlisting", "", code)
-        return _environment("Verbatim", _joined(self.settings["setpythontexfv"], options), code)
+        return _environment("Verbatim", _joined(look, options), code)
 
     # Results and claims
 
-    def _result(self, source: Source, name: str) -> str:
-        key = self._inner(source.argument(), source)
+    def _result(self, source: Source, name: str, match: re.Match[str]) -> str:
+        key = self._inner(match[1], source)
         if key not in self.results:
             raise source.error(f"the last build has no result {key}: run latexmk")
         value, *bounds = self.results[key]
@@ -432,89 +419,57 @@ class _Flattener:
             return value
         return rf"\num{{{value}}}~[" + r",~".join(rf"\num{{{bound}}}" for bound in bounds) + "]"
 
-    def _claim(self, source: Source, _: str) -> str:
-        source.argument()
-        claimed = source.argument()
-        first = source.line_of(source.pos - len(claimed) - 1)
-        return self.scan(Source(claimed, source.file, first, fixed=source.fixed))
+    def _claim(self, source: Source, _: str, match: re.Match[str]) -> str:
+        first = source.line_of(match.start(2))
+        return self.scan(Source(match[2], source.file, first, fixed=source.fixed))
 
     # Commands of the author's
 
-    def _is_live(self, body: str) -> bool:
-        if re.search(r"\\includegraphics[^{}]*\{[^{}]*#\d", body):
-            return True  # so that the file's name is known
-        return any(n in LIVE or n in self.macros for n in re.findall(r"\\([A-Za-z@]+)", body))
-
-    def _definition(self, source: Source, name: str) -> str | None:
-        begin = source.pos
-        if defined := source.take(r"\s*\{?\s*\\([A-Za-z@]+)\s*\}?"):
-            macro = self._macro_defined(source, name)
-            if macro and self._is_live(macro.body):
-                self.macros[defined[1]] = macro
-                return ""
-            self.macros.pop(defined[1], None)
-        source.pos = begin
-        return None
-
-    def _macro_defined(self, source: Source, name: str) -> Macro | None:
-        if name.endswith("def"):
-            n = (source.take(r"(?:#\d)*") or "")[0].count("#")
-            delimited = not source.text.startswith("{", source.pos)
-            return None if delimited else Macro(n, None, source.argument())
-        if "Document" in name:
-            takes, body = source.argument(), source.argument()
-            form = re.fullmatch(r"\s*(?:O\{([^{}]*)\})?([\sm]*)", takes)
-            if not form and self._is_live(body):
-                raise source.error(f"only O and m, not {takes}, can be followed: write it out")
-            return form and Macro(form[2].count("m") + (form[1] is not None), form[1], body)
-        n = int(source.optional() or 0)
-        return Macro(n, source.optional() if n else None, source.argument())
-
-    def _environment_definition(self, source: Source, _: str) -> None:
-        begin = source.pos
-        source.argument()
-        while source.optional():
-            pass
-        if self._is_live(source.argument() + source.argument()):
-            raise source.error("an environment that prints results cannot be kept: write it out")
-        source.pos = begin
-
-    def _macro(self, source: Source, name: str) -> str:
-        macro, arguments = self.macros[name], list[str]()
-        source.pos = source.start + 1 + len(name)  # a star is none of the command's
-        if macro.default is not None:
-            given = source.optional()
-            arguments.append(macro.default if given is None else given)
-        while len(arguments) < macro.n:
-            arguments.append(source.argument())
-
-        def argument(match: re.Match[str]) -> str:
-            given = arguments[int(match[2]) - 1]
-            return match[1] + " " * (bool(match[1]) and given[:1].isalpha()) + given
-
-        body = re.sub(r"(\\[A-Za-z@]+|)(?<!#)#(\d)", argument, macro.body)
-        text = self._inner(body, source)
-        if not macro.n and not source.take(r"\{\}"):
-            source.take(r"[ \t]*")
-            text += "%" * bool(re.match(r"\n(?![ \t]*\n)", source.text[source.pos :]))
-        return text
-
-    def _let(self, source: Source, _: str) -> str | None:
-        match = source.take(r"\s*\\([A-Za-z@]+)\s*=?\s*\\([A-Za-z@]+)")
-        if match and match[2] in LIVE:
-            raise source.error(f"another name for \\{match[2]} cannot be followed")
-        if not match or match[2] not in self.macros:
+    def _definition(self, source: Source, name: str, match: re.Match[str]) -> str | None:
+        defined, n, default, body = map(match.groupdict().get, ("name", "n", "default", "body"))
+        self.macros.pop(defined or "", None)
+        if not self._is_live(match[0] if body is None else body):
             return None
-        self.macros[match[1]] = self.macros[match[2]]
+        if defined is None or body is None:
+            form = r"\newcommand{\name}[number]{text}"
+            raise source.error(rf"\{name} with results in it: write it as {form}, or write it out")
+        n = n or "0"
+        required = int(n) - (default is not None) if n.isdigit() else len(re.findall("[#m]", n))
+        body = re.sub(r"(\\[A-Za-z@]+)#", r"\1 #", body)
+
+        def replaced(source: Source, _: str, match: re.Match[str]) -> str:
+            arguments = [default or "" if given is None else given for given in match.groups()]
+            text = re.sub(r"(?<!#)#(\d)", lambda number: arguments[int(number[1]) - 1], body)
+            text = self._inner(text, source)
+            if not arguments and not source.take(r"\{\}"):
+                source.take(r"[ \t]*")
+                text += "%" * bool(re.match(r"\n(?![ \t]*\n)", source.text[source.pos :]))
+            return text
+
+        arguments = OPTION * (default is not None) + GROUP * required
+        self.macros[defined] = Rule(arguments, replaced, rf"\{defined} needs arguments in braces")
+        return ""
+
+    def _is_live(self, body: str) -> bool:
+        """Return whether a command's text prints results, or takes the name of a figure."""
+        names = set(re.findall(r"\\([A-Za-z@]+)", body))
+        figure = re.search(r"\\includegraphics[^{}]*\{[^{}]*#\d", body)
+        return bool(figure) or not names.isdisjoint(LIVE | self.macros.keys())
+
+    def _let(self, source: Source, _: str, match: re.Match[str]) -> str | None:
+        name, meaning = match["name"], match["meaning"]
+        if meaning in LIVE:
+            raise source.error(rf"another name for \{meaning} cannot be followed")
+        self.macros.pop(name, None)
+        if meaning not in self.macros:
+            return None
+        self.macros[name] = self.macros[meaning]
         return ""
 
     # Other files, packages and settings
 
-    def _input(self, source: Source, name: str) -> str | None:
-        match = source.take(r"\s*\{\s*([^{}]+?)\s*\}")
-        if not match and name == "input" and source.take(r"\s+[\w./-]"):
-            raise source.error("\\input needs braces to be followed: \\input{file}")
-        path = self.main.parent / (match[1] if match else "")
+    def _input(self, source: Source, name: str, match: re.Match[str]) -> str | None:
+        path = self.main.parent / match[1]
         file = next((p for p in (path.with_name(f"{path.name}.tex"), path) if p.is_file()), None)
         if not file:
             return None
@@ -532,14 +487,11 @@ class _Flattener:
         venue = self.main.parent / "literate" / "venues" / f"{found[1] if found else ''}.tex"
         return self.scan(Source(_text(venue), venue.name)).rstrip("\n") + "\n" * venue.exists()
 
-    def _usepackage(self, source: Source, _: str) -> str | None:
-        begin, match = source.pos, source.take(r"\s*(\[[^]]*\])?\s*\{([^{}]*)\}")
-        names = [name.strip() for name in match[2].split(",")] if match else []
-        if not match or "pythontex" not in names:
-            source.pos = begin
-            return None
+    def _usepackage(self, _: Source, __: str, match: re.Match[str]) -> str:
+        names = [name.strip() for name in match[2].split(",")]
         others = ",".join(name for name in names if name != "pythontex")
-        return rf"\usepackage{match[1] or ''}{{{others}}}" * bool(others) + PACKAGES
+        options = f"[{match[1]}]" if match[1] else ""
+        return rf"\usepackage{options}{{{others}}}" * bool(others) + PACKAGES
 
     def _packages(self, text: str) -> str:
         """Return the packages that PythonTeX had loaded, as far as they are needed."""
@@ -557,20 +509,11 @@ class _Flattener:
             lines.append("\\usepackage{newfloat}\n\\DeclareFloatingEnvironment{listing}")
         return "\n".join(lines)
 
-    def _setting(self, source: Source, name: str) -> str | None:
-        source.optional()
-        self.settings[name] = source.argument().strip()
+    def _setting(self, _: Source, name: str, match: re.Match[str]) -> str | None:
+        self.settings[name] = match[2].strip()
         return None if name == "fvset" else ""
 
-    def _unread(self, source: Source, _: str) -> None:
-        source.optional()
-        source.take(r"\s*")
-        source.code()
-
-    def _refuse(self, source: Source, name: str) -> None:
-        raise source.error(f"\\{name} cannot be followed: write it in another way")
-
-    def _iffalse(self, source: Source, _: str) -> str:
+    def _iffalse(self, source: Source, _: str, __: re.Match[str]) -> str:
         depth = 1
         tokens = re.compile(r"%.*|\\(if[A-Za-z@]*|else|fi)(?![A-Za-z@])|\\(?s:.)")
         for token in tokens.finditer(source.text, source.pos):
@@ -583,6 +526,10 @@ class _Flattener:
                 source.pos = token.end()
                 return r"\iftrue" * bool(depth)
         return ""
+
+
+def _code(match: re.Match[str]) -> str:
+    return match["marked"] if match["mark"] else match["code"]
 
 
 def _key(family: str, session: str | None, kind: str, code: str) -> Key:

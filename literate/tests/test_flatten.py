@@ -134,8 +134,8 @@ def test_the_shipped_paper_looks_hand_written(shipped: Paper) -> None:
         (r"Late: \py", r"Late: \result{rows.nothing} \py", "no result rows.nothing"),
         ("The second page.", r"\printpythontex \py", "code in braces is needed here"),
         (r"\newpage", r"\newcommand{\x}[1]{\py{#1}}\x{2}", "the last build has no output for this"),
-        (r"\newpage", r"\NewDocumentCommand{\x}{s m}{\py{#2}}", "only O and m, not s m,"),
-        (r"\newpage", r"\newenvironment{x}{\py{1}}{}", "an environment that prints results"),
+        (r"\newpage", r"\NewDocumentCommand{\x}{s m}{\py{#2}}", r"\NewDocumentCommand with"),
+        (r"\newpage", r"\newenvironment{x}{\py{1}}{}", r"\newenvironment with results"),
         (r"\end{pycode}" + "\n\nMarks", "\n\nMarks", "\\begin{pycode} has no end"),
     ],
 )
