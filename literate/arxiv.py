@@ -100,14 +100,15 @@ def write(main: Path, folder: Path) -> None:
         return f"{match[1]}{{{names[path]}}}"
 
     text = re.sub(LOADS + r"\{([^{}]+)\}", renamed, text)
-    flat = re.sub(r"(\\bibliography\{)([^{}]*)\}", _without_folders, text)
+    text = re.sub(r"(\\bibliography\{)([^{}]*)\}", _without_folders, text)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / main.name).write_text(flat, encoding="utf-8")
+    (folder / main.name).write_text(text, encoding="utf-8")
     for path, name in names.items():
         shutil.copyfile(path, folder / name)
-    for path in [*_bibliography(main, text), *_local_files(main, names)]:
-        shutil.copyfile(path, folder / path.name)
+    for path in _other_files(main) - names.keys():
+        if path.is_file():  # and not, as the bibliography styles, one of TeX's own
+            shutil.copyfile(path, folder / path.name)
     for pattern in ANCILLARY:
         for path in sorted(main.parent.glob(pattern)):
             target = folder / "anc" / path.relative_to(main.parent)
@@ -129,25 +130,12 @@ def _without_folders(match: re.Match[str]) -> str:
     return f"{match[1]}{','.join(names)}}}"
 
 
-def _bibliography(main: Path, text: str) -> list[Path]:
-    """Return the references that a document reads, and BibTeX's output for them."""
-    names = re.findall(r"[^\s,]+", ",".join(re.findall(r"\\bibliography\{(.*?)\}", text)))
-    paths = [main.parent / f"{name.removesuffix('.bib')}.bib" for name in names]
-    paths += [main.with_suffix(".bbl")] * bool(names)
-    return [path for path in paths if path.is_file()]
-
-
-def _local_files(main: Path, known: dict[Path, str]) -> list[Path]:
-    """Return what else LaTeX and BibTeX have read beside the paper: classes, styles, data."""
-    paths = {main.parent / name for name in _files_read(main)} - known.keys()
-    ours = {main, main.with_suffix(".bbl"), main.with_name("results.tex"), main.with_suffix(".pdf")}
-    return sorted(
-        path
-        for path in paths - ours
-        if path.parent == main.parent
-        and path.suffix not in MADE | {".tex", ".bib"}
-        and path.is_file()
-    )
+def _other_files(main: Path) -> set[Path]:
+    """Return what else LaTeX and BibTeX have read but not made: references, classes, data."""
+    written = re.findall(r"^OUTPUT (.*)$", _text(main.with_suffix(".fls")), re.MULTILINE)
+    paths = {main.parent / name for name in _files_read(main) - set(written)}
+    beside = {path for path in paths if path.parent == main.parent and path.suffix != ".tex"}
+    return beside | {path for path in paths if path.suffix == ".bib"}
 
 
 def _files_read(job: Path) -> set[str]:
