@@ -247,6 +247,7 @@ class _Flattener:
         self.settings = defaultdict[str, str](str)
         self.listed = self.begun = self.ended = False
         argument, code = (f"{what} in braces is needed here" for what in ("an argument", "code"))
+        refused = r"\{} cannot be followed: write it in another way"
         newcommand = Rule(f"{NEWCOMMAND}|{OTHER}", self._definition)
         documentcommand = Rule(f"{DOCUMENTCOMMAND}|{OTHER}", self._definition)
         environments = ("newenvironment", "renewenvironment", "NewDocumentEnvironment")
@@ -259,7 +260,7 @@ class _Flattener:
             **dict.fromkeys(environments, Rule(OTHER, self._definition)),
             "let": Rule(NAME + r"=?\s*\\(?P<meaning>[A-Za-z@]+)", self._let),
             **dict.fromkeys(SETTINGS, Rule(OPTION + GROUP, self._setting, argument)),
-            **{name: Rule("(?!)", None, rf"\{name}: write it in another way") for name in REFUSED},
+            **{name: Rule("(?!)", None, refused.format(name)) for name in REFUSED},
             **dict.fromkeys(COMMANDS, Rule(OPTION + CODE, self._command, code)),
             **dict.fromkeys(PRINTS, Rule(OPTION + OPTION, self._print)),
             **dict.fromkeys(UNREAD, Rule(rf"\*?{OPTION}\s*{CODE}")),
