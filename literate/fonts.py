@@ -31,6 +31,7 @@ def to_truetype(opentype: bytes) -> bytes:
     TeX's fonts have cubic outlines, which matplotlib embeds as Type 3 or labels wrongly.  Quadratic
     outlines are embedded correctly, and deviate by at most half a unit in a thousand.
     """
+    from fontTools.fontBuilder import FontBuilder
     from fontTools.pens.cu2quPen import Cu2QuPen
     from fontTools.pens.ttGlyphPen import TTGlyphPen
     from fontTools.subset import Subsetter
@@ -46,19 +47,12 @@ def to_truetype(opentype: bytes) -> bytes:
         glyphs[name].draw(Cu2QuPen(pen, max_err=0.5, reverse_direction=True))
         outlines[name] = pen.glyph()
     del font["CFF "]
-    font["loca"] = newTable("loca")
-    font["glyf"] = newTable("glyf")
-    font["glyf"].glyphOrder, font["glyf"].glyphs = font.getGlyphOrder(), outlines
-    font["maxp"].tableVersion = 0x00010000
-    for field in (
-        "maxTwilightPoints maxStorage maxFunctionDefs maxInstructionDefs maxStackElements"
-        " maxSizeOfInstructions maxComponentElements maxPoints maxContours maxCompositePoints"
-        " maxCompositeContours maxComponentDepth"
-    ).split():
-        setattr(font["maxp"], field, 0)  # saving sets those that count something
-    font["maxp"].maxZones = 1
-    font["post"].formatType, font["post"].extraNames, font["post"].mapping = 2.0, [], {}
+    font["glyf"] = newTable("glyf")  # by which the builder knows what it builds
     font.sfntVersion = "\x00\x01\x00\x00"
+    builder = FontBuilder(font=font)
+    builder.setupMaxp()
+    builder.setupPost()
+    builder.setupGlyf(outlines)
     for record in font["name"].names:
         if record.nameID in {1, 16}:  # the family; else matplotlib finds the original
             record.string = f"{record} TrueType"
