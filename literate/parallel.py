@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 import literate
 from literate import chance, inputs, source
-from literate.progress import Progress
+from literate.progress import progress
 from literate.source import is_own
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -68,9 +68,11 @@ def run(calls: Mapping[str, Task], *, alone: bool = False) -> Iterator[tuple[str
     of the cluster has other libraries.
     """
     global _started
+    if not calls:
+        return
     waiting, retries, try_here = dict(calls), 10, True
     cluster = os.environ.get("DASK_SCHEDULER_ADDRESS", "")
-    with Progress(len(waiting)) as progress:
+    with progress(len(waiting)) as bar:
         while waiting:
             if alone or (not cluster and n_workers() == 1):
                 values = _here(waiting, float("inf"))
@@ -86,7 +88,7 @@ def run(calls: Mapping[str, Task], *, alone: bool = False) -> Iterator[tuple[str
             try:
                 for key, value in values:
                     del waiting[key]
-                    progress.update()
+                    bar.update()
                     yield key, value
             except BrokenExecutor:
                 message = "a worker was killed, perhaps for want of memory: going on without"

@@ -15,53 +15,36 @@ SECONDS = 10  # between lines, where there is no bar
 _said = float("-inf")
 
 
-class Progress:
-    """A progress bar on the terminal where latexmk was started; elsewhere a line now and then.
+def progress(total: int) -> Any:
+    """Return a tqdm bar for the terminal where latexmk was started; elsewhere, for lines.
 
     PythonTeX keeps what blocks print, so latexmk.pl names its own output in PYCODE_PROGRESS.  If
     that cannot be opened (a socket cannot, and not every system has /proc) nothing is shown.
-    Nothing is shown either if there is nothing to do.
     """
+    from tqdm import tqdm
 
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.start = total, 0, monotonic()
-        self.stream = _stream(os.environ.get("PYCODE_PROGRESS")) if total else None
-        self.bar: Any = None
-
-    def __enter__(self) -> "Progress":
-        if self.stream and self.stream.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(
-                total=self.total, desc=_step(), file=self.stream, leave=False, dynamic_ncols=True
-            )
-        return self
-
-    def update(self) -> None:
-        """Count one more call as done."""
-        global _said
-        self.done += 1
-        if self.bar is not None:
-            self.bar.update()
-        elif self.stream and monotonic() - _said >= SECONDS:
-            from tqdm import tqdm
-
-            _said = monotonic()
-            elapsed = _said - self.start
-            line = tqdm.format_meter(
-                self.done, self.total, elapsed, ncols=79, prefix=_step(), ascii=True
-            )
-            self.stream.write(line + "\n")
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
+    tqdm.monitor_interval = 0  # no thread, which a process that a block forks would lack
+    stream = _stream(os.environ.get("PYCODE_PROGRESS"))
+    if stream is None:
+        return tqdm(disable=True)
+    bar = stream.isatty()
+    width: dict[str, Any] = {"dynamic_ncols": True} if bar else {"ncols": 79, "ascii": True}
+    return tqdm(total=total, desc=_step(), file=stream, leave=False, **width)
 
 
 class _Stream(io.TextIOWrapper):
-    """A stream that loses what is written, without an error, once nobody can receive it."""
+    """A stream that loses what is written, without an error, once nobody can receive it.
+
+    What is no terminal gets a bar now and then, as a line of its own.
+    """
 
     def write(self, text: str) -> int:
+        global _said
+        if not self.isatty():
+            if not text.strip() or monotonic() - _said < SECONDS:
+                return len(text)
+            _said = monotonic()
+            text = f"{text.strip()}\n"
         with suppress(OSError):  # a terminal closed, a reader gone
             super().write(text)
         return len(text)

@@ -144,9 +144,8 @@ def test_output_that_nobody_takes_is_lost_without_an_error(monkeypatch, trouble,
     monkeypatch.setattr(progress, "_said", float("-inf"))
     monkeypatch.setattr(progress, "SECONDS", 0)
     progress._stream.cache_clear()
-    with progress.Progress(3) as shown:
-        assert shown.stream
-        assert shown.stream.isatty() == bar
+    with progress.progress(3) as shown:
+        assert shown.fp.isatty() == bar
         shown.update()
         if trouble == "full":
             os.set_blocking(writer, False)
@@ -157,7 +156,7 @@ def test_output_that_nobody_takes_is_lost_without_an_error(monkeypatch, trouble,
             os.close(reader)
         shown.update()
         shown.update()
-    shown.stream.close()
+    shown.fp.close()
     progress._stream.cache_clear()
     for file in (writer, reader) if trouble == "full" else (writer,):
         os.close(file)
