@@ -46,27 +46,22 @@ This is a course: `docs/course.md` says how exercises, in `paper.tex`, `pycode/l
 KEPT = {"tests/conftest.py", *(f"tests/test_{name}.py" for name in TESTS)}
 
 
-class NewError(Exception):
-    """A reason why no fresh paper was made."""
-
-
 def start(folder: Path, *, title: str = "", author: str = "", source: str = "") -> None:
     """Make `folder`, with a paper in it and one commit, or leave everything unchanged.
 
     The title is the folder's name unless given.  The author, a name and perhaps <an address>, is by
     default the user of git.  With a `source`, that folder of the template replaces the skeleton.
-    Raises NewError.
+    Raises TreeError.
     """
     folder = folder.absolute()
     if folder.resolve().is_relative_to(ROOT):
-        raise NewError(f"{folder} is in the template's own folder: name one beside it")
-    if folder.exists() and not folder.is_dir():
-        raise NewError(f"{folder} is a file: name a folder that is new or empty")
-    if folder.exists() and any(folder.iterdir()):
-        raise NewError(f"{folder} is not empty: name a folder that is new or empty")
+        raise TreeError(f"{folder} is in the template's own folder: name one beside it")
+    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        found = "a file" if folder.is_file() else "not empty"
+        raise TreeError(f"{folder} is {found}: name a folder that is new or empty")
     sample = SOURCES.get(source, source)
     if source and not (ROOT / sample / "paper.tex").is_file():
-        raise NewError(f"no {sample}/paper.tex in the template to start from")
+        raise TreeError(f"no {sample}/paper.tex in the template to start from")
     name, email = (
         trees.git(ROOT, "config", "--default", "", f"user.{key}").strip()
         for key in ("name", "email")
@@ -138,10 +133,10 @@ def main() -> int:
     given = parser.parse_args()
     try:
         if not given.name:
-            raise NewError("name a folder, as in make new NAME=../my-paper")
+            raise TreeError("name a folder, as in make new NAME=../my-paper")
         folder = Path(given.name).expanduser()
         start(folder, title=given.title, author=given.author, source=given.source)
-    except (NewError, TreeError, OSError) as error:
+    except (TreeError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     paper = folder / "paper.tex"

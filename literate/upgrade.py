@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from literate import ROOT, trees
@@ -28,44 +28,39 @@ STUBS = ("latexmkrc", "Makefile")
 LOCK = "requirements.txt"
 
 
-class UpgradeError(Exception):
-    """Why a paper cannot have another version of the machine."""
-
-
 def upgrade(paper: Path, source: str, to: str = "") -> str:
     """Commit the machine of `source`, a git address or folder, to a paper; return what is new.
 
     `to` is a commit, a tag or a version, by default the last release, or without any the last
-    commit.  Raises UpgradeError if the paper is no clean repository, or if somebody has edited the
+    commit.  Raises TreeError if the paper is no clean repository, or if somebody has edited the
     machine in it: that is, if a file of literate/ was in no version of the source.
     """
     if not trees.own_history(paper):
-        raise UpgradeError(f"{paper} is no git repository: run git init, add and commit first")
+        raise TreeError(f"{paper} is no git repository: run git init, add and commit first")
     if changed := trees.git(paper, "status", "--porcelain").splitlines():
         names = ", ".join(line[3:] for line in changed[:5])
-        raise UpgradeError(f"not committed yet: {names}: commit or stash first")
+        raise TreeError(f"not committed yet: {names}: commit or stash first")
     with tempfile.TemporaryDirectory() as temporary:
         new = Path(temporary, "new")
         trees.git(paper, "clone", "--quiet", "--no-checkout", source, str(new))
         trees.git(new, "checkout", "--quiet", "--detach", _commit(new, to))
         if not (new / MACHINE / "VERSION").exists():
-            raise UpgradeError(f"{source} has no {MACHINE}/VERSION at {to or 'its last commit'}")
-        known = _objects(new)
-        if edited := _edited(paper, known):
-            raise UpgradeError(
+            raise TreeError(f"{source} has no {MACHINE}/VERSION at {to or 'its last commit'}")
+        foreign = _foreign(paper, new)
+        if edited := [name for name in foreign if name.startswith(f"{MACHINE}/")]:
+            raise TreeError(
                 f"edited here: {', '.join(edited)}: take these changes back, or send them to"
                 f" {source}, since an upgrade replaces them"
             )
         before, after = ((some / MACHINE / "VERSION").read_text().strip() for some in (paper, new))
-        pristine = {name for name in (*STUBS, LOCK) if _object(paper, name) in known}
-        _replace(paper, new, pristine)
+        _replace(paper, new, foreign)
         trees.git(paper, "add", "--all")
         if not trees.git(paper, "status", "--porcelain"):
             return f"{MACHINE}/ is that of {after} already"
         trees.git(paper, "commit", "--quiet", "--no-verify", f"--message=Upgrade to {after}")
         said = [news((new / MACHINE / "CHANGELOG.md").read_text(encoding="utf-8"), before)]
-        said += [f"{name} is your own: compare it with {source}'s" for name in STUBS
-                 if name not in pristine]  # fmt: skip
+        own = (name for name in STUBS if name in foreign)
+        said += [f"{name} is your own: compare it with {source}'s" for name in own]
         said += [f"{MACHINE}/ is that of {after} now, and was that of {before}"]
         return "\n".join(filter(None, said))
 
@@ -117,35 +112,26 @@ def _commit(new: Path, to: str) -> str:
     try:
         return trees.git(new, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}").strip()
     except TreeError:
-        raise UpgradeError(f"{to} is no commit, tag or version there; tags: {tags}") from None
+        raise TreeError(f"{to} is no commit, tag or version there; tags: {tags}") from None
 
 
-def _edited(paper: Path, known: set[str]) -> list[str]:
-    """Return the files of the paper's machine whose contents git does not know."""
-    listed = trees.git(paper, "ls-tree", "-r", "HEAD", MACHINE).splitlines()
-    files = {line.split("\t")[1]: line.split()[2] for line in listed}
-    return sorted(name for name, blob in files.items() if blob not in known)
-
-
-def _objects(new: Path) -> set[str]:
-    """Return the names that git has for the contents of all versions of what is replaced."""
+def _foreign(paper: Path, new: Path) -> list[str]:
+    """Return those of the paper's files that would be replaced, but are in no version of `new`."""
     paths = (MACHINE, *STUBS, LOCK)
-    listed = trees.git(new, "rev-list", "--objects", "--all", "--", *paths)
-    return {line.split()[0] for line in listed.splitlines()}
+    known = set(trees.git(new, "rev-list", "--objects", "--all", "--", *paths).split())
+    listed = trees.git(paper, "ls-tree", "-r", "HEAD", *paths).splitlines()
+    return [line.split("\t")[1] for line in listed if line.split()[2] not in known]
 
 
-def _object(paper: Path, name: str) -> str:
-    return trees.git(paper, "hash-object", name).strip() if (paper / name).exists() else ""
-
-
-def _replace(paper: Path, new: Path, pristine: set[str]) -> None:
+def _replace(paper: Path, new: Path, foreign: Collection[str]) -> None:
     """Replace the machine, what is as it came, and in the author's own lock the versions."""
     without = tuple(folder for folder in OPTIONAL if not (paper / folder).exists())
-    names = [name for name in trees.files(new) if name.startswith(f"{MACHINE}/")]
     shutil.rmtree(paper / MACHINE)
-    trees.lay(new, paper, [name for name in names if not name.startswith(without)])
-    trees.lay(new, paper, [name for name in pristine if (new / name).exists()])
-    if LOCK not in pristine and (paper / LOCK).exists():
+    names = [name for name in trees.files(new) if name.startswith(f"{MACHINE}/")]
+    names = [name for name in names if not name.startswith(without)]
+    came = [name for name in (*STUBS, LOCK) if (paper / name).exists() and (new / name).exists()]
+    trees.lay(new, paper, names + [name for name in came if name not in foreign])
+    if LOCK in foreign and LOCK in came:
         own, other = ((some / LOCK).read_text(encoding="utf-8") for some in (paper, new))
         (paper / LOCK).write_text(merge_lock(own, other), encoding="utf-8")
 
@@ -160,9 +146,9 @@ def main() -> int:
     before = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     try:
         if not given.source:
-            raise UpgradeError("say from where: make upgrade FROM=<git address or folder>")
+            raise TreeError("say from where: make upgrade FROM=<git address or folder>")
         print(upgrade(ROOT, given.source, given.to), flush=True)
-    except (UpgradeError, TreeError) as error:
+    except TreeError as error:
         print(error, file=sys.stderr)
         return 1
     if subprocess.run(["make"], cwd=ROOT, check=False).returncode:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from literate import trees, upgrade
 from literate.testing import ROOT, Paper
-from literate.upgrade import UpgradeError
+from literate.trees import TreeError
 
 pytestmark = pytest.mark.xdist_group("upgrade")
 
@@ -139,7 +139,7 @@ def edit_and_commit(paper: Paper) -> None:
 def test_what_would_be_lost_or_is_not_there_is_named(template, paper, do, to, message):
     do(paper)
     head = git(paper.folder, "rev-parse", "HEAD")
-    with pytest.raises(UpgradeError, match=message):
+    with pytest.raises(TreeError, match=message):
         upgrade.upgrade(paper.folder, str(template.folder), to)
     assert git(paper.folder, "rev-parse", "HEAD") == head
 
