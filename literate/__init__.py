@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import Distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ def require_packages() -> None:
             f"{here}, but the packages in {ROOT / '.venv'} are for {ROOT / '.venv/bin/python3'}:"
             " build with latexmk, or remove .venv and run make"
         )
-    missing = [name for name in packages() if not _version(name)]
+    needed = [re.split(r"[^\w.-]", line)[0] for line in study()["project"]["dependencies"]]
+    missing = [name for name in needed if not any(Distribution.discover(name=name))]
     if missing:
         raise ImportError(
             f"{here}, and has no {', '.join(missing)}: run make,"
@@ -70,12 +71,6 @@ def study() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def packages() -> list[str]:
-    """Return the names of the packages that the paper needs, as pip knows them."""
-    needed = study()["project"]["dependencies"]
-    return [re.match(r"[\w.-]+", name)[0] for name in needed]  # pyright: ignore
-
-
 def versions(purpose: str) -> dict[str, str]:
     """Return the versions of the packages that the study computes or draws with, by name."""
     return {name: version(name) for name in libraries(purpose)}
@@ -84,13 +79,6 @@ def versions(purpose: str) -> dict[str, str]:
 def libraries(purpose: str) -> tuple[str, ...]:
     """Return the names of the packages that the study `computes` or `draws` with."""
     return tuple(study()["tool"]["literate"][purpose])
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _site_packages() -> Path | None:
