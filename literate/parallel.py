@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -108,6 +108,7 @@ def n_workers() -> int:
     return int(wanted)
 
 
+@functools.cache
 def versions() -> tuple[str, ...]:
     """Return those of Python and of the libraries that the study computes with."""
     return _versions(literate.libraries("computes"))
@@ -115,11 +116,7 @@ def versions() -> tuple[str, ...]:
 
 def _versions(libraries: Sequence[str]) -> tuple[str, ...]:
     # The study may not be where this is called, on a worker of a cluster.
-    memo = inputs._process().__dict__
-    if "installed" not in memo:
-        found = (f"{name} {version(name)}" for name in libraries)
-        memo["installed"] = (f"Python {platform.python_version()}", *found)
-    return memo["installed"]
+    return (f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in libraries))
 
 
 def settings() -> dict[str, Any]:
@@ -133,12 +130,13 @@ def settings() -> dict[str, Any]:
 
 def processor() -> str:
     """Return the name of this machine's processor, on which the last digits may depend."""
-    memo = inputs._process().__dict__
+    memo = inputs._process().__dict__  # a worker of a cluster may lack this module
     if "processor" not in memo:
+        memo["processor"] = platform.machine()
         with inputs.unfollowed(), suppress(OSError):
-            names = re.findall("model name.*: (.*)", Path("/proc/cpuinfo").read_text())
-            memo["processor"] = names[0] if names else platform.machine()
-    return memo.get("processor", platform.machine())
+            if named := re.search("model name.*: (.*)", Path("/proc/cpuinfo").read_text()):
+                memo["processor"] = named[1]
+    return memo["processor"]
 
 
 def _here(tasks: Mapping[str, Task], patience: float) -> Iterator[tuple[str, Answer]]:
@@ -163,26 +161,22 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
     if afar:
         arrays = {id(a): a for task in tasks.values() for a in task.call[1] if _is_array(a)}
         config["scatter"] = list(arrays.values())
-    answering = _ByValue(answer) if afar else answer
     # What the paper has set in this process since its workers started.
     variables = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
     here = variables, settings(), literate.libraries("computes")
     sent, kept = [], {}
     for key, task in tasks.items():
         function, arguments, options = task.call
+        # joblib sends arrays in files or once for all calls, if it finds them beside the rest.
+        arrays = {str(n): a for n, a in enumerate(arguments) if _is_array(a)}
+        others = tuple(None if _is_array(a) else a for a in arguments)
+        bare = replace(task, call=(function, others, options))
         try:
-            parts = [_ByValue((function, options))]
-            parts += [a if _is_array(a) else _ByValue(a) for a in arguments]
+            sent.append(joblib.delayed(_Sent(_remote, key, bare, here))(**arrays))
         except Exception as error:  # pickle raises anything
             message = f"{name_of(function)} is computed in this process alone: {error}"
             warnings.warn(message, stacklevel=2)
             kept[key] = task
-            continue
-        sent.append(
-            joblib.delayed(_ByValue(_remote) if afar else _remote)(
-                answering, key, task.seed, task.check, here, *parts
-            )
-        )
     # A worker that grows, by a large library or by data, is replaced, and its work is done.  Where
     # warnings are errors this one would stop the thread that waits for the workers.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
@@ -196,29 +190,37 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
                     " install the same versions there"
                 )
             yield key, Answer(*found)
-    if kept:
-        yield from _here(kept, float("inf"))
+    yield from _here(kept, float("inf"))
 
 
-def _remote(
-    answering: Any, key: str, seed: int, check: bool, there: Any, *call: Any
-) -> tuple[Any, ...]:
+class _Sent:
+    """A call that arrives in another process with its code, not by its name.
+
+    A worker may have read other code under that name, or none.
+    """
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.content = cloudpickle.dumps(functools.partial(function, *arguments))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cloudpickle.loads, (self.content,)
+
+    def __call__(self, **more: Any) -> Any:  # here, if joblib finds only one worker
+        return cloudpickle.loads(self.content)(**more)
+
+
+def _remote(key: str, task: Task, there: Any, **arrays: Any) -> tuple[Any, ...]:
     """Return a worker's answer to a call, with its key and the worker's versions."""
-    # joblib sends nothing if it finds only one worker.
-    answering, (function, options), *arguments = (
-        part.value if isinstance(part, _ByValue) else part for part in (answering, *call)
-    )
+    function, arguments, options = task.call
+    arguments = tuple(arrays.get(str(n), a) for n, a in enumerate(arguments))
     variables, set_there, libraries = there  # where the calls come from
     for name in os.environ.keys() - variables.keys():
         if variables and "NUM_THREADS" not in name and not name.startswith("LOKY"):
             del os.environ[name]
     os.environ.update(variables)
     with _settings(set_there):
-        return (
-            key,
-            _versions(libraries),
-            answering((function, tuple(arguments), options), seed, check),
-        )
+        found = answer((function, arguments, options), task.seed, task.check)
+    return key, _versions(libraries), found
 
 
 def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
@@ -228,7 +230,9 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
     """
     function, arguments, options = call
     with _one_thread(), _settings(settings()), inputs.recorded() as found:
-        arguments = tuple(np.ascontiguousarray(a) if _is_strided(a) else a for a in arguments)
+        arguments = tuple(  # in the order in which they arrive at a worker
+            np.ascontiguousarray(a) if _is_array(a) and not a.flags.forc else a for a in arguments
+        )
         fixed = {id(a): a for a in arguments if _is_read_only_file(a)}
         arguments, options = copy.deepcopy((arguments, options), fixed)
         code, before = [], ""
@@ -291,22 +295,6 @@ def _named(module: str, name: str) -> Any:
     return found
 
 
-class _ByValue:
-    """An object that arrives in another process with its code, not by its name.
-
-    A worker may have read other code under that name, or none.
-    """
-
-    def __init__(self, value: Any) -> None:
-        self.value, self.content = value, cloudpickle.dumps(value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return cloudpickle.loads, (self.content,)
-
-    def __call__(self, *arguments: Any) -> Any:  # here, if joblib finds only one worker
-        return self.value(*arguments)
-
-
 @contextmanager
 def _settings(libraries: Mapping[str, Any]) -> Iterator[None]:
     """Yield with these settings of the libraries, whatever they were before."""
@@ -330,11 +318,6 @@ def name_of(function: Any) -> str:
     module = getattr(function, "__module__", "") or ""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{module}.{name}".removeprefix("__main__.").removeprefix(".")
-
-
-def _is_strided(value: Any) -> bool:
-    """Return whether an array arrives at a worker in another order than it has here."""
-    return _is_array(value) and not (value.flags.c_contiguous or value.flags.f_contiguous)
 
 
 def _is_read_only_file(value: Any) -> bool:
