@@ -74,23 +74,15 @@ def news(changelog: str, version: str) -> str:
 
 
 def merge_lock(own: str, new: str) -> str:
-    """Return the author's lock with the versions of the new one, and what that has beside."""
+    """Return the new lock, and below it what only the author's has."""
 
     def name(line: str) -> str:
         return re.split(r"[=<>~!; \[]", line.strip().lower(), maxsplit=1)[0].replace("_", "-")
 
-    wanted: dict[str, list[str]] = {}
-    for line in new.splitlines():
-        if line and not line.startswith("#"):
-            wanted.setdefault(name(line), []).append(line)
-    merged = []
-    for line in own.splitlines():
-        if name(line) not in wanted:
-            merged.append(line)
-        elif wanted[name(line)]:  # several lines of one package count once
-            merged += wanted[name(line)]
-            wanted[name(line)] = []
-    return "\n".join([*merged, *(line for rest in wanted.values() for line in rest)]) + "\n"
+    lines = new.splitlines()
+    pinned = {name(line) for line in lines if not line.startswith("#")}
+    kept = [line for line in own.splitlines() if line not in lines and name(line) not in pinned]
+    return "\n".join([*lines, *kept]) + "\n"
 
 
 def differences(before: Mapping[str, dict], after: Mapping[str, dict]) -> list[str]:
