@@ -8,9 +8,11 @@ import ast
 import hashlib
 import io
 import json
+import symtable
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -76,133 +78,104 @@ def digest(path: str | Path) -> str:
     """
     folder, stem = (ROOT / path).parent, Path(path).stem
     modules: dict[str, _Module] = {}
-    waiting, seen = [(f"{folder.name}.{stem}", "")], set[tuple[str, str]]()
-    parts = []
-    while waiting:
-        module, name = waiting.pop()
-        if (module, name) in seen or module in inputs.MACHINE:
+    parts: dict[tuple[str, str], str] = {}
+    waiting = [(f"{folder.name}.{stem}", "")]
+    for module, name in waiting:  # which grows
+        if (module, name) in parts or module in inputs.MACHINE:
             continue
-        seen.add((module, name))
         if module not in modules:
-            file = _file(folder.parent, module)
-            if file is None:
-                continue
-            modules[module] = _Module(file, module, folder.parent)
-        code, uses = modules[module].part(name)
-        parts.append(f"{module}.{name}\n{code}")
+            modules[module] = _Module(folder.parent, module)
+        parts[module, name], uses = modules[module].part(name)
         waiting += uses
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
-
-
-def _file(root: Path, module: str) -> Path | None:
-    """Return a module's file; a package comes before a module, as in Python."""
-    path = root / module.replace(".", "/")
-    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-        if file.is_file():
-            return file
-    return None
+    text = "\n".join(sorted(f"{module}.{name}\n{code}" for (module, name), code in parts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class _Module:
-    """A module's source, by the names that it defines."""
+    """A module's source, by the names that it defines, and what the paper's imports mean in it."""
 
-    def __init__(self, path: Path, name: str, root: Path) -> None:
-        source = path.read_text(encoding="utf-8")
-        tree = ast.parse(source, str(path))
-        self.name, self.lines, self.root = name, _bare(source, tree), root
-        self.package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.name = root, name
+        file = self._find(name) or root
+        source = file.read_text(encoding="utf-8") if file.is_file() else ""
+        tree = ast.parse(source, str(file))
+        self.package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        self.lines = _bare(source, tree)
+        self.imported: dict[str, list[str]] = {}  # full names, of modules or of what is in them
         self.defined: dict[str, list[ast.stmt]] = {}
-        self.imported: dict[str, list[tuple[str, str]]] = {}  # module and name, "" for all of it
         self.statements: list[ast.stmt] = []
         for node in ast.walk(tree):
-            self._note_imports(node)
+            for alias, target in self._imports(node):
+                self.imported.setdefault(alias, []).append(target)
         for node in tree.body:
-            if isinstance(node, (ast.Import, ast.ImportFrom)) and self._is_own(node):
+            if any(self._imports(node)):
                 continue
             self.statements.append(node)
-            for defined in _defines(node):
-                self.defined.setdefault(defined, []).append(node)
+            for symbol in symtable.symtable(ast.unparse(node), str(file), "exec").get_symbols():
+                if symbol.is_assigned() or symbol.is_imported():
+                    self.defined.setdefault(symbol.get_name(), []).append(node)
 
     def part(self, name: str) -> tuple[str, list[tuple[str, str]]]:
         """Return the code that defines `name`, or all if it is empty, and the names it uses."""
         nodes = self.defined.get(name, []) if name else self.statements
-        uses = [] if name in self.defined or not name else self.imported.get(name, [])[:]
-        uses += self.imported.get("*", [])
-        inner = [node for outer in nodes for node in ast.walk(outer)]
-        local = {node.arg for node in inner if isinstance(node, ast.arg)}
-        told = set[int]()  # names of modules that come before a dot
-        for node in inner:
-            if isinstance(node, ast.Attribute):
-                chain = ast.unparse(node).split(".")
-                for module, whole in self.imported.get(chain[0], []):
-                    if not whole and module:
-                        uses.append(self._reached(module, chain[1:]))
-                        told |= {id(n) for n in ast.walk(node) if isinstance(n, ast.Name)}
-        for node in inner:
-            if isinstance(node, ast.Name) and id(node) not in told and node.id not in local:
-                uses += self.imported.get(node.id, [])
-                uses += [(self.name, node.id)] * (node.id in self.defined and bool(name))
-        return "\n".join(line for node in nodes for line in self._code(node)), uses
+        reached = [*self.imported.get(name, []), *self.imported.get("*", [])]
+        uses = []
+        for first, *rest in (chain for node in nodes for chain in _chains(node)):
+            reached += [".".join([target, *rest]) for target in self.imported.get(first, [])]
+            if name and first in self.defined:
+                uses.append((self.name, first))
+        code = "\n".join(line for node in nodes for line in self._code(node))
+        return code, uses + [self._split(target) for target in reached]
 
-    def _note_imports(self, node: ast.AST) -> None:
+    def _imports(self, node: ast.AST) -> Iterator[tuple[str, str]]:
+        """Yield each name that a statement imports from the paper, and what it means."""
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
-                if self._exists(name):
-                    self.imported.setdefault(alias.asname or name, []).append((name, ""))
-        elif isinstance(node, ast.ImportFrom) and self._exists(origin := self._origin(node)):
-            for alias in node.names:
-                target = (origin, "" if alias.name == "*" else alias.name)
-                if self._exists(f"{origin}.{alias.name}"):
-                    target = (f"{origin}.{alias.name}", "")
-                self.imported.setdefault(alias.asname or alias.name, []).append(target)
+                if self._find(name):
+                    yield alias.asname or name, name
+        elif isinstance(node, ast.ImportFrom):
+            try:
+                origin = resolve_name("." * node.level + (node.module or ""), self.package)
+            except ImportError:  # beyond the paper's folder, where Python finds nothing either
+                return
+            if self._find(origin):
+                for alias in node.names:
+                    target = origin if alias.name == "*" else f"{origin}.{alias.name}"
+                    yield alias.asname or alias.name, target
 
-    def _origin(self, node: ast.ImportFrom) -> str:
-        """Return the full name of the module that names are imported from."""
-        if not node.level:
-            return node.module or ""
-        package = self.package.split(".")[: len(self.package.split(".")) - node.level + 1]
-        return ".".join([*package, *filter(None, [node.module])])
-
-    def _is_own(self, node: ast.Import | ast.ImportFrom) -> bool:
-        names = [alias.name for alias in node.names]
-        return any(
-            map(self._exists, names if isinstance(node, ast.Import) else [self._origin(node)])
-        )
-
-    def _exists(self, module: str) -> bool:
+    def _find(self, module: str) -> Path | None:
+        """Return the file of a module of the paper, or the folder of a package that has none."""
         path = self.root / module.replace(".", "/")
-        return bool(module) and (path.is_dir() or _file(self.root, module) is not None)
+        places = (path / "__init__.py", path.with_name(f"{path.name}.py"), path)
+        return next(filter(Path.exists, places), None)
 
-    def _reached(self, module: str, attributes: list[str]) -> tuple[str, str]:
-        """Return the module that attributes lead to, and the name in it."""
-        for n, attribute in enumerate(attributes):
-            if not self._exists(f"{module}.{attribute}"):
-                return module, attributes[n]
-            module = f"{module}.{attribute}"
-        return module, ""
+    def _split(self, target: str) -> tuple[str, str]:
+        """Return the module in a full name, and the name in that module, or none for all of it."""
+        module, *rest = target.split(".")
+        while rest and self._find(f"{module}.{rest[0]}"):
+            module = f"{module}.{rest.pop(0)}"
+        return module, rest[0] if rest else ""
 
     def _code(self, node: Any) -> list[str]:
         start = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         return [line for line in self.lines[start - 1 : node.end_lineno] if line]
 
 
-def _defines(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a statement gives a value to, also inside if and try."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield node.name
-        return
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
+def _chains(node: ast.AST) -> Iterator[list[str]]:
+    """Yield the names that code uses, each with the attributes that it takes of it."""
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        chain = ast.unparse(node).split(".")
+        if all(map(str.isidentifier, chain)):
+            yield chain
+            return
     for inner in ast.iter_child_nodes(node):
-        yield from _defines(inner)
+        yield from _chains(inner)
 
 
 def _bare(source: str, tree: ast.Module) -> list[str]:
     """Return the lines of a module with comments and docstrings removed, leaving empty lines."""
-    lines = source.splitlines()
+    lines = source.split("\n")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
@@ -211,15 +184,10 @@ def _bare(source: str, tree: ast.Module) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, documented) and ast.get_docstring(node) is not None:
             text = node.body[0]
-            first, last = text.lineno - 1, (text.end_lineno or 0) - 1
-            # Columns count bytes; other code may stand before and after it.
-            before = lines[first].encode()[: text.col_offset].decode()
-            after = lines[last].encode()[text.end_col_offset or 0 :].decode()
-            lines[first : last + 1] = (
-                [before] + [""] * (last - first - 1) + [after] * (last > first)
-            )
-            if last == first:
-                lines[first] = before + after
+            place = slice(text.lineno - 1, text.end_lineno)
+            # One that shares its lines with other code stays, and counts.
+            if "\n".join(lines[place]).strip() == ast.get_source_segment(source, text):
+                lines[place] = [""] * len(lines[place])
     return [line.rstrip() for line in lines]
 
 
