@@ -52,7 +52,6 @@ class _Wanted:
     call: Call
     key: str  # empty if what the call depends on is unknown
     seed: str
-    check: bool  # whether it could change what its code reaches
 
 
 class Remembered(Protocol[P, R]):
@@ -107,14 +106,14 @@ def compute(calls: Sequence[Call], *, also: Any = None, alone: bool = False) -> 
     changes data that it reaches by name, and RememberedError if a value that is recomputed as a
     check differs.
     """
-    digests: dict[int, source.Fingerprint] = {}  # of what calls share, mainly their data
+    digests: dict[int, str] = {}  # of what calls share, mainly their data
     place = _digest(repr(chance.position()))
     met = Counter[str]()
     wanted = []
     for n, call in enumerate(calls):
-        key, check = _key(call, also, digests)
+        key = _key(call, also, digests)
         met[key] += bool(key)
-        wanted.append(_Wanted(call, key, _digest(key or str(n), place, met[key]), check))
+        wanted.append(_Wanted(call, key, _digest(key or str(n), place, met[key])))
     # Of equal calls one is computed, and the others only if it has drawn at random.
     first = {one.key or one.seed: one for one in reversed(wanted)}
     answers = _answers([one for one in wanted if first[one.key or one.seed] is one], alone)
@@ -150,7 +149,7 @@ def _answers(wanted: Sequence[_Wanted], alone: bool) -> dict[str, Answer]:
     _audit([one for one in wanted if one.seed in found], found)
     missing = {one.seed: one for one in wanted if one.seed not in found}
     tasks = {
-        seed: Task(one.call, int(seed, 16), one.check or not one.key)
+        seed: Task(one.call, int(seed, 16))
         for seed, one in reversed(missing.items())  # long ones first, and short ones fill the gaps
     }
     for seed, answer in parallel.run(tasks, alone=alone):
@@ -188,7 +187,7 @@ def _audit(wanted: list[_Wanted], remembered: Mapping[str, Answer]) -> None:
     global _audited
     how = os.environ.get("PYCODE_AUDIT", "")
     if how == "all":
-        tasks = {one.seed: Task(one.call, int(one.seed, 16), one.check) for one in wanted}
+        tasks = {one.seed: Task(one.call, int(one.seed, 16)) for one in wanted}
         again = dict(parallel.run(tasks))
         for one in wanted:
             _compare(one, remembered[one.seed], again[one.seed])
@@ -200,7 +199,7 @@ def _audit(wanted: list[_Wanted], remembered: Mapping[str, Answer]) -> None:
     for one in wanted:
         if remembered[one.seed].seconds <= AUDIT * (monotonic() - _began) - _audited:
             start = monotonic()
-            again = Answer(*parallel.answer(one.call, int(one.seed, 16), one.check))
+            again = Answer(*parallel.answer(one.call, int(one.seed, 16)))
             _compare(one, remembered[one.seed], again)
             _audited += monotonic() - start
 
@@ -251,22 +250,20 @@ def _shown(value: Any) -> str:
     return " ".join(repr(value).split())[:200]
 
 
-def _key(call: Call, also: Any, digests: dict[int, source.Fingerprint]) -> tuple[str, bool]:
-    """Return the key that a call is stored under, and whether it could change what it reaches."""
+def _key(call: Call, also: Any, digests: dict[int, str]) -> str:
+    """Return the key that a call is stored under; it is empty if a part of it raises an error."""
     function, arguments, options = call
     parts = [function, also, *arguments, *options.values()]
     try:
         for part in parts:
             if id(part) not in digests:
-                digests[id(part)] = source.describe(part)
+                digests[id(part)] = source.fingerprint(part)
     except Exception as error:  # RecursionError, or what an object of the paper raises
         _warn(f"{parallel.name_of(function)} cannot be remembered: {error}")
-        return "", True
-    described = [digests[id(part)] for part in parts]
+        return ""
     how = (len(arguments), tuple(options))
     known = [*parallel.versions(), repr((how, parallel.settings()))]
-    known += [part.digest for part in described]
-    return _digest(*known), any(part.changeable for part in described)
+    return _digest(*known, *(digests[id(part)] for part in parts))
 
 
 def _digest(*parts: object) -> str:

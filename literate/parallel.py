@@ -39,11 +39,10 @@ _started = False
 
 @dataclass(frozen=True)
 class Task:
-    """A call, the seed of its draws, and whether it could change what its code reaches."""
+    """A call, and the seed of its draws."""
 
     call: Call
     seed: int
-    check: bool
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _here(tasks: Mapping[str, Task], patience: float) -> Iterator[tuple[str, Ans
     """Yield answers computed in this process, while the rest seems to take at most `patience`."""
     start = monotonic()
     for done, (key, task) in enumerate(list(tasks.items()), start=1):
-        yield key, Answer(*answer(task.call, task.seed, task.check))
+        yield key, Answer(*answer(task.call, task.seed))
         if (monotonic() - start) / done * len(tasks) > patience:  # leave the rest to workers
             return
 
@@ -219,14 +218,14 @@ def _remote(key: str, task: Task, there: Any, **arrays: Any) -> tuple[Any, ...]:
             del os.environ[name]
     os.environ.update(variables)
     with _settings(set_there):
-        found = answer((function, arguments, options), task.seed, task.check)
+        found = answer((function, arguments, options), task.seed)
     return key, _versions(libraries), found
 
 
-def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
+def answer(call: Call, seed: int) -> tuple[Any, ...]:
     """Return the fields of an Answer to a call, computed from copies of its arguments.
 
-    Raises ValueError if the call is to be checked and changes what its code reaches by name.
+    Raises ValueError if the call changes what its code reaches by name.
     """
     function, arguments, options = call
     with _one_thread(), _settings(settings()), inputs.recorded() as found:
@@ -235,17 +234,15 @@ def answer(call: Call, seed: int, check: bool) -> tuple[Any, ...]:
         )
         fixed = {id(a): a for a in arguments if _is_read_only_file(a)}
         arguments, options = copy.deepcopy((arguments, options), fixed)
-        code, before = [], ""
-        if check:
-            code = source.describe((function, [a for a in arguments if not _is_array(a)], options))
-            code = code.changeable
-            before = source.state(code)
+        described = function, [a for a in arguments if not _is_array(a)], options
+        code = source.describe(described)[1]
+        before = source.describe(code)[0]
         start = perf_counter()
         with chance.seeded(seed) as drew:
             value = function(*arguments, **options)
             drawn = drew()
         seconds = perf_counter() - start
-        if check and source.state(code) != before:
+        if source.describe(code)[0] != before:
             raise ValueError(
                 f"{name_of(function)} changes data that it reaches by name, so that its value would"
                 " depend on what was computed before: pass them as an argument, or make them anew"

@@ -11,8 +11,10 @@ import re
 import sys
 import weakref
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, resolve_name
+from itertools import takewhile
 from pathlib import Path, PurePath
 from types import (
     BuiltinFunctionType,
@@ -41,21 +43,11 @@ MODULE_BOOKKEEPING = set(
 )
 # With these a function looks up names that its code does not show.
 DYNAMIC = {"eval", "exec", "compile", "globals", "__import__", "import_module"}
+ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}  # steps of bytecode
+HEAP = 1 << 9  # the flag of a class that was made while Python ran, not written in C
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
-_FIXED = (re.Pattern, np.ufunc, np.generic, BuiltinFunctionType)  # data that nobody can change
 # Replaces what is described in a pickle, which is never loaded, so any callable will do.
 _stand_in = id
-
-
-class Fingerprint:
-    """The digest of a value, and the code that it depends on.
-
-    `changeable` are the functions and classes of the paper that the value reaches, if any of them
-    holds data that a call could change, such as a list or a random number generator.
-    """
-
-    def __init__(self, digest: str, changeable: list[Any]) -> None:
-        self.digest, self.changeable = digest, changeable
 
 
 def fingerprint(value: Any) -> str:
@@ -71,23 +63,19 @@ def fingerprint(value: Any) -> str:
     function that looks names up while it runs (with eval, for example), count as all of the paper's
     code and everything that the run has read so far, since these determine them.
     """
-    return describe(value).digest
+    return describe(value, numbered=True)[0]
 
 
-def describe(value: Any) -> Fingerprint:
-    """Return the fingerprint of `value`, with the code that it depends on."""
-    pickler = _Describer()
+def describe(value: Any, *, numbered: bool = False) -> tuple[str, list[Any]]:
+    """Return the fingerprint of a value, and the functions and classes of the paper it reaches.
+
+    Objects whose content is unknown are told apart only if they are to be `numbered`.  Then two
+    descriptions of the same one differ.
+    """
+    pickler = _Describer(numbered=numbered)
     pickler.dump(value)
     pickler.describe_code()
-    return Fingerprint(pickler.digest.hexdigest(), pickler.own if pickler.holds_data else [])
-
-
-def state(code: list[Any]) -> str:
-    """Return a digest of functions and classes with the data that they reach."""
-    pickler = _Describer(numbered=False)
-    pickler.dump(code)
-    pickler.describe_code()
-    return pickler.digest.hexdigest()
+    return pickler.digest.hexdigest(), pickler.own
 
 
 def is_own(value: Any) -> bool:
@@ -131,13 +119,12 @@ class _Describer(pickle.Pickler):
     object or several, since that differs between processes.
     """
 
-    def __init__(self, *, numbered: bool = True) -> None:
+    def __init__(self, *, numbered: bool) -> None:
         self.digest, self.numbered = hashlib.sha256(), numbered
         super().__init__(self, protocol=5, buffer_callback=self._array)
         self.numbers: dict[int, int] = {}
         self.found: list[Any] = []  # functions, classes and modules, by their number
         self.own: list[Any] = []
-        self.in_code = self.holds_data = False
 
     def write(self, content: bytes) -> int:
         self.digest.update(content)
@@ -148,7 +135,6 @@ class _Describer(pickle.Pickler):
 
     def describe_code(self) -> None:
         """Describe all functions, classes and modules met so far, and those that they reach."""
-        self.in_code = True
         for item in self.found:  # which grows
             if isinstance(item, FunctionType):
                 self.dump(self._function(item))
@@ -159,21 +145,15 @@ class _Describer(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
-        if kind is str:
-            return int.from_bytes(b"s" + value.encode("utf-8", "surrogatepass"), "big")
-        if kind is bytes:
-            return int.from_bytes(b"b" + value, "big")
-        if kind is tuple and all(type(item) in _ATOMS for item in value):
-            return int.from_bytes(b"t" + repr(value).encode(), "big")
-        if isinstance(value, np.dtype) and not value.hasobject:
-            return int.from_bytes(b"d" + repr((value, value.metadata)).encode(), "big")
-        if kind in (list, dict, set, bytearray):
-            self.holds_data |= self.in_code
-        if kind in (set, frozenset):
-            items: Any = value
-            if all(type(item) in _ATOMS for item in items):  # its order is how it has grown
-                return int.from_bytes(f"{kind.__name__} {sorted(map(repr, items))}".encode(), "big")
-        return None
+        if kind in (str, bytes) or (kind is tuple and _is_flat(value)):
+            content = value
+        elif kind in (set, frozenset) and _is_flat(value):  # its order is how it has grown
+            content = sorted(map(repr, value))
+        elif isinstance(value, np.dtype) and not value.hasobject:
+            content = value, value.metadata
+        else:
+            return None
+        return int.from_bytes(repr((kind.__name__, content)).encode(), "big")
 
     def reducer_override(self, value: Any) -> Any:
         if value is _stand_in:
@@ -183,30 +163,8 @@ class _Describer(pickle.Pickler):
                 self.numbers[id(value)] = len(self.found)
                 self.found.append(value)
             return _stand_in, (self.numbers[id(value)],)
-        if isinstance(value, (staticmethod, classmethod)):
-            return _stand_in, (type(value),), (value.__func__, *_items(vars(value)))
-        if isinstance(value, MethodType):
-            return _stand_in, ("method",), (value.__func__, value.__self__)
-        if isinstance(value, property):
-            return _stand_in, ("property",), (value.fget, value.fset, value.fdel)
-        if isinstance(value, functools._lru_cache_wrapper):  # its cached values do not matter
-            return _stand_in, ("cached",), (value.__wrapped__, *_items(vars(value)))
-        if isinstance(value, MappingProxyType):
-            return _stand_in, ("mapping",), dict(value)
-        if isinstance(value, weakref.ref):
-            return _stand_in, ("reference",), (value(),)
-        lock = type(value).__module__ == "_thread"  # which has no content
-        if lock or isinstance(value, (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)):
-            return _stand_in, (type(value),)
-        if isinstance(value, PurePath):  # wherever the paper is
-            return _stand_in, (
-                "path",
-                os.path.relpath(value, ROOT) if _inside(value) else str(value),
-            )
-        if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType):
-            return _stand_in, ("built-in", value.__module__ or "", value.__qualname__)
-        self.holds_data |= self.in_code and not isinstance(value, _FIXED)
-        return self._object(value)
+        parts = _parts(value)
+        return self._object(value) if parts is None else (_stand_in, (type(value),), parts)
 
     def _object(self, value: Any) -> Any:
         """Return how an object is made and what is in it, in the form that pickle uses."""
@@ -256,34 +214,33 @@ class _Describer(pickle.Pickler):
             # singledispatch keeps a cache beside it
             closure = (dict(getattr(function, "registry")),)  # noqa: B009
         described = (
-            *("function", _code(function.__code__)[0], function.__defaults__),
-            *(_items(function.__kwdefaults__ or {}), closure, _items(vars(function))),
+            *("function", _code(function.__code__).text, function.__defaults__),
+            *(function.__kwdefaults__, closure, vars(function)),
         )
         if not own:  # a part of a library that holds what it was given
             return *described, _version(function.__module__)
         self.own.append(function)
-        self.holds_data |= _code(function.__code__)[1].changes
         return *described, *self._names(function)
 
     def _class(self, value: type) -> tuple[Any, ...]:
         named = _attribute(sys.modules.get(value.__module__ or ""), value.__qualname__)
         if not is_own(value):
             found = ("library", value.__qualname__, _version(value.__module__))
-            return found if named is value else (*found, *value.__bases__, *_items(vars(value)))
+            fixed = named is value or not value.__flags__ & HEAP
+            return found if fixed else (*found, *value.__bases__, dict(vars(value)))
         self.own.append(value)
         members = {n: item for n, item in vars(value).items() if n not in BOOKKEEPING}
-        return "class", type(value), value.__bases__, _items(members)
+        return "class", type(value), value.__bases__, members
 
     def _module(self, module: ModuleType) -> tuple[Any, ...]:
         if not is_own(module) or module.__name__ == "__main__":
             return "library", _version(module.__name__)
-        return "module", *_items(
-            {n: item for n, item in vars(module).items() if n not in MODULE_BOOKKEEPING}
-        )
+        held = {n: item for n, item in vars(module).items() if n not in MODULE_BOOKKEEPING}
+        return "module", held
 
     def _names(self, function: FunctionType) -> tuple[Any, ...]:
         """Return what a function's code reaches by name: its globals, and parts of own modules."""
-        uses, scope = _code(function.__code__)[1], function.__globals__
+        uses, scope = _code(function.__code__), function.__globals__
         values: list[Any] = []
         for name, attributes in uses.chains:
             if name not in scope:
@@ -327,20 +284,22 @@ class _Describer(pickle.Pickler):
             return [(module, all_code())]
 
 
-class _Uses:
-    """The names in a function's code: what it loads, imports, changes and looks up."""
+@dataclass
+class _Code:
+    """What code does, as a text, and the names that it loads, imports and looks up."""
 
-    def __init__(self) -> None:
-        self.chains: list[tuple[str, tuple[str, ...]]] = []
-        self.imports: list[tuple[int, str, Any]] = []
-        self.dynamic = self.changes = False
+    text: str
+    chains: list[tuple[str, tuple[str, ...]]]  # a name, and the attributes taken of it
+    imports: list[tuple[int, str, Any]]
+    dynamic: bool
 
 
-def _code(code: CodeType) -> tuple[str, _Uses]:
-    """Return a text of the steps of `code`, including functions inside it, and what they use."""
+def _code(code: CodeType) -> _Code:
+    """Return a description of `code`, including functions inside it."""
     memo = inputs._process().__dict__.setdefault("code", {})
     if code not in memo:
-        texts, uses, waiting = [], _Uses(), [code]
+        texts, waiting = [], [code]
+        found = _Code("", [], [], False)
         for part in waiting:  # which grows
             steps = list(dis.get_instructions(part))
             texts.append(f"{[(s.opname, _constant(s.argval)) for s in steps]}")
@@ -348,29 +307,17 @@ def _code(code: CodeType) -> tuple[str, _Uses]:
             waiting += [step.argval for step in steps if isinstance(step.argval, CodeType)]
             for n, step in enumerate(steps):
                 if step.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
-                    uses.chains.append((step.argval, tuple(_attributes(steps[n + 1 :]))))
-                    uses.dynamic |= step.argval in DYNAMIC
+                    after = takewhile(lambda s: s.opname in ATTRIBUTE, steps[n + 1 :])
+                    found.chains.append((step.argval, tuple(s.argval for s in after)))
+                    found.dynamic |= step.argval in DYNAMIC
                 elif step.opname == "IMPORT_NAME":
-                    uses.imports.append((steps[n - 2].argval, step.argval, steps[n - 1].argval))
-                elif step.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}:
-                    uses.changes = True
-                elif step.opname == "STORE_DEREF":
-                    uses.changes |= step.argval in code.co_freevars
+                    found.imports.append((steps[n - 2].argval, step.argval, steps[n - 1].argval))
                 if step.opname.startswith("LOAD_") and step.argval == "import_module":
-                    uses.dynamic = True
-        uses.chains = list(dict.fromkeys(uses.chains))
-        memo[code] = "\n".join(texts), uses
+                    found.dynamic = True
+        found.chains = list(dict.fromkeys(found.chains))
+        found.text = "\n".join(texts)
+        memo[code] = found
     return memo[code]
-
-
-def _attributes(steps: list[dis.Instruction]) -> list[str]:
-    """Return the names of the attributes that are loaded first."""
-    names = []
-    for step in steps:
-        if step.opname not in {"LOAD_ATTR", "LOAD_METHOD"}:
-            break
-        names.append(step.argval)
-    return names
 
 
 def _constant(value: Any) -> str:
@@ -380,8 +327,32 @@ def _constant(value: Any) -> str:
     return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
 
 
-def _items(mapping: Any) -> tuple[Any, ...]:
-    return tuple(mapping.items())
+def _is_flat(items: Any) -> bool:
+    return all(type(item) in _ATOMS for item in items)
+
+
+def _parts(value: Any) -> Any:
+    """Return what an object of Python's own consists of, or None for what pickle describes well."""
+    match value:
+        case staticmethod() | classmethod():
+            return value.__func__, vars(value)
+        case MethodType():
+            return value.__func__, value.__self__
+        case property():
+            return value.fget, value.fset, value.fdel
+        case functools._lru_cache_wrapper():  # its cached values do not matter
+            return value.__wrapped__, vars(value)
+        case MappingProxyType():
+            return (dict(value),)
+        case weakref.ref():
+            return (value(),)
+        case weakref.WeakKeyDictionary() | weakref.WeakValueDictionary():
+            return ()
+        case PurePath():  # wherever the paper is
+            return (os.path.relpath(value, ROOT) if _inside(value) else str(value),)
+        case BuiltinFunctionType() if isinstance(value.__self__, ModuleType):
+            return value.__module__ or "", value.__qualname__
+    return () if type(value).__module__ == "_thread" else None  # a lock
 
 
 def _content(cell: Any) -> Any:
