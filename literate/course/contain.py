@@ -1,15 +1,13 @@
 """The containment of a submission: it can neither read the solutions nor change its grade.
 
-As root on Linux, its commands run as a user of their own, in a file system of their own that shows
-only the system's programs, this Python and their box.  They have no network and see no other
-processes.  Measures that the machine does not support are left out, and `holes` says which.
+Its commands run in bubblewrap, which needs Linux: in a file system of their own that shows only the
+system's programs, this Python and their box, without network or a view of other processes, and as
+root as a user of their own.  Where it does not work, `holes` says so.
 """
 
-import itertools
 import os
 import random
 import select
-import shlex
 import shutil
 import signal
 import stat
@@ -40,62 +38,23 @@ GROUPS = (
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.swappiness"),
     ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
 )
-# Ways to contain, the best first.
-SPACES = (("net", "pid", "mount"), ("net", "pid"), ("net",), ("pid",))
-HOLES = {
-    "net": "no network namespace is to be had: it can reach the network",
-    "pid": "no process namespace is to be had: it sees the other processes",
-    "mount": "no mount namespace is to be had: it sees the whole file system",
-}
 PROCESSES = 256
-FILE, DISK, TMP = 100, 2000, 256  # MB of one file, of all files and of those in memory
+FILE, DISK, TMP = 100, 2000, 128  # MB of one file, of all files and of a folder in memory
 ENTRIES, DEPTH = 5000, 40  # most files and folders of a submission, and their depth
 TICK = 0.02  # s
 
-# The beginning of a script that builds a file system in $root and moves into it.
-SCRIPT = r"""
-set -e
+# Starts a command, in the control group whose list of processes is $1, if any.  When memory runs
+# out, it has to end before the grader does.
+START = r"""
 umask 022
-{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null || :
-begin() {
-    root=$1
-    mount -t tmpfs -o "mode=755,size=$2m,nosuid,nodev" box "$root"
-}
-show() {
-    if [ -L "$1" ]; then ln -s "$(readlink "$1")" "$root$1"; return; fi
-    mkdir -p "$root$1"
-    mount --rbind "$1" "$root$1"
-    mount -o "remount,bind,nosuid,nodev,$2" "$root$1"
-}
-cover() {
-    if [ -d "$1" ]; then mount -t tmpfs -o mode=755,size=1m hidden "$root$1"
-    else mount --bind /dev/null "$root$1"; fi
-}
-name() {
-    mkdir -p "$root${1%/*}"
-    [ -e "$root$1" ] || [ -L "$root$1" ] || ln -s "$2" "$root$1"
-}
-enter() {
-    for name in tmp var/tmp dev/shm; do
-        mkdir -p "$root/$name"
-        chmod 1777 "$root/$name"
-    done
-    for name in null zero full random urandom; do
-        : >"$root/dev/$name"
-        mount --bind "/dev/$name" "$root/dev/$name"
-    done
-    ln -s /proc/self/fd "$root/dev/fd"
-    for name in stdin:0 stdout:1 stderr:2; do
-        ln -s "/proc/self/fd/${name#*:}" "$root/dev/${name%:*}"
-    done
-    mkdir "$root/proc" "$root/.old"
-    mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
-    cd "$root"
-    "$1" . .old
-    umount -l /.old
-    rmdir /.old
-}
+{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
+[ -z "$1" ] || echo $$ >"$1" || exit
+shift
+exec "$@"
 """
+# The first process in a process namespace: when it ends, the kernel ends all others before bwrap
+# sees it.  (If bwrap's own were the first, bwrap would not wait for them.)
+FIRST = ("sh", "-c", '"$@"; exit $?', "sh")
 
 
 class ContainError(Exception):
@@ -131,23 +90,18 @@ class Box:
     holes: tuple[str, ...]
 
     def __init__(self, hide: Sequence[Path]):
-        self._hide = [path.resolve() for path in hide]
         self._root = os.geteuid() == 0
         self._user, self.folder = _folder(self._root)
         self._running: list[Process] = []
-        self._spaces: tuple[str, ...] = ()
-        self._mapped = False  # whether in a user namespace
         self._group, self._limit = _group(self.folder.name)
-        self._tools = bool(shutil.which("prlimit") and shutil.which("setpriv"))
+        self._switch: list[str] = []  # the beginning of a command, that makes root the box's user
+        self._prefix: list[str] = []  # the beginning of every command
+        self._contained = True
         try:
-            (self.folder / ".root").mkdir()
             for name in ("home", "tmp"):
                 (self.folder / name).mkdir()
                 self._give(self.folder / name, 0o755)
-            if self._root and not self._tools:
-                raise ContainError("no submission runs as root: install util-linux, for setpriv")
-            self._choose()
-            self.holes = tuple(self._found())
+            self.holes = tuple(self._contain([path.resolve() for path in hide]))
         except BaseException:
             self.close()
             raise
@@ -174,28 +128,28 @@ class Box:
         count = size = 0
         if source.is_symlink() or not source.is_dir():
             raise ContainError(f"{_printable(source)}: not a folder")
-        for place, folders, files, here in os.fwalk(source, onerror=_raise):
-            below = Path(place).relative_to(source)
-            folders[:] = [each for each in folders if each not in skip and not _is_link(each, here)]
-            files = [each for each in files if each not in skip and not _is_link(each, here)]
+        for place, folders, files in os.walk(source, onerror=_raise):
+            here, below = Path(place), target / Path(place).relative_to(source)
+            folders[:] = [e for e in folders if e not in skip and not (here / e).is_symlink()]
+            files = [e for e in files if e not in skip and not (here / e).is_symlink()]
             count += len(folders) + len(files)
-            if count > ENTRIES or len(below.parts) > DEPTH:
+            if count > ENTRIES or len(below.relative_to(target).parts) > DEPTH:
                 raise ContainError(
                     f"{_printable(source)}: more than {ENTRIES} files, or {DEPTH} folders deep"
                 )
             for each in folders:
-                (target / below / each).mkdir()
-                self._give(target / below / each, 0o755)
+                (below / each).mkdir()
+                self._give(below / each, 0o755)
             for each in files:
                 try:
-                    data = _read(each, here, megabytes * 1_000_000, alone=True)
+                    data = _read(here / each, megabytes * 1_000_000, alone=True)
                 except (OSError, ValueError) as error:
-                    raise ContainError(f"{_printable(Path(place))}: {error}") from error
+                    raise ContainError(f"{_printable(here)}: {error}") from error
                 size += len(data)
                 if size > megabytes * 1_000_000:
                     raise ContainError(f"{_printable(source)}: more than {megabytes} MB")
-                (target / below / each).write_bytes(data)
-                self._give(target / below / each, 0o644)
+                (below / each).write_bytes(data)
+                self._give(below / each, 0o644)
         return target
 
     def read(self, path: Path | str, limit: int = 10_000_000) -> bytes:
@@ -213,7 +167,7 @@ class Box:
                 outer = here
                 here = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=outer)
                 os.close(outer)
-            return _read(below.name, here, limit)
+            return _read(Path(below.name), limit, folder=here)
         finally:
             os.close(here)
 
@@ -249,7 +203,8 @@ class Box:
         that is None.  The process does not outlive the thread that has started it.
         """
         process = subprocess.Popen(
-            self._command(command, cwd, limits),
+            self._command(command, limits),
+            cwd=cwd,
             env={**self._environment(), **env},
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -275,7 +230,7 @@ class Box:
     def kill(self, process: Process) -> None:
         """End a process with all that it has started, and wait until they have ended."""
         if process.poll() is None:
-            # One of these is the first in its namespace: when it ends, all others end.
+            # If contained, this is the first in its namespace: when it ends, all others end.
             with suppress(OSError, subprocess.TimeoutExpired):
                 children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
                 for child in children.split():
@@ -284,9 +239,9 @@ class Box:
         with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if self._root and "pid" not in self._spaces:
+        if self._root and not self._contained:
             # One signal to all of its user's processes, which none can escape by forking.
-            sweep = [*self._setpriv(True), "sh", "-c", "kill -s KILL -- -1"]
+            sweep = [*self._switch, "sh", "-c", "kill -s KILL -- -1"]
             subprocess.run(sweep, stderr=subprocess.DEVNULL, check=False)
             for _ in range(100):
                 if not any(_owner(each) == self._user for each in Path("/proc").glob("[0-9]*")):
@@ -313,11 +268,6 @@ class Box:
         if self._root:
             os.chown(path, self._user, self._user)
 
-    def _setpriv(self, switch: bool, *options: str) -> list[str]:
-        """Return the beginning of a command that may switch to the box's user."""
-        user = [f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups"]
-        return [_tool("setpriv"), *(user if switch and self._root else []), *options]
-
     def _environment(self) -> dict[str, str]:
         places = [*os.environ.get("PATH", "").split(":"), *PATH.split(":")]
         system = [each for each in places if _under(each)]
@@ -333,48 +283,19 @@ class Box:
             **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")},
         }
 
-    def _command(self, command: Sequence[str], cwd: Path, limits: Limits) -> list[str]:
+    def _command(self, command: Sequence[str], limits: Limits) -> list[str]:
         """Return the command line that runs `command` contained."""
-        alone = self._root or self._mapped  # the limit counts no other processes
         line = [*command]
-        if self._tools:
+        if self._contained or shutil.which("prlimit"):
             most = [f"--as={limits.megabytes << 20}", f"--fsize={FILE << 20}", "--core=0"]
-            most += [f"--nproc={PROCESSES}"] if alone else []
-            drop = ["--inh-caps=-all", "--bounding-set=-all"] if alone else []
-            setpriv = self._setpriv(not self._mapped, "--no-new-privs", *drop)
-            line = [*setpriv, _tool("prlimit"), *most, *line]
-        mounts = self._mounts() if "mount" in self._spaces else ()
-        # The shell stays, as the first process, and waits for the others.
-        script = [SCRIPT, *mounts, shlex.join(["cd", str(cwd)]), '"$@"', "exit $?"]
-        line = ["sh", "-c", "\n".join(script), "sh", *line]
-        if self._spaces:
-            flags = [f"--{space}" for space in ("ipc", "uts", *self._spaces)]
-            flags += ["--fork", "--kill-child"] if "pid" in self._spaces else []
-            flags += ["--user", "--map-root-user"] if self._mapped else []
-            line = [_tool("unshare"), *flags, *line]
-        if self._tools:
-            line = [*self._setpriv(self._mapped, "--pdeathsig=KILL"), *line]
+            if self._contained or self._root:  # the limit counts no other processes
+                most.append(f"--nproc={PROCESSES}")
+            line = ["prlimit", *most, *line]
+        processes = ""
         if self._group:
             (self._group / self._limit).write_text(str(limits.megabytes << 20))
-            join = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(self._group / "cgroup.procs")]
-            line = [*join, *line]
-        return line
-
-    def _mounts(self) -> Iterator[str]:
-        """Yield the lines of the script that name what its file system shows."""
-        system = {Path(place) for place in SYSTEM if os.path.lexists(place)}
-        mine = [Path(place) for place in (sys.prefix, sys.base_prefix)]
-        kept = {path.resolve() for path in mine}
-        hidden = {path for path in self._hide if path.exists() and _under(path, *system, *kept)}
-        yield shlex.join(["begin", str(self.folder / ".root"), str(TMP)])
-        for path in sorted(system | kept | hidden):  # folders before what is in them
-            covered = path in hidden - kept
-            yield shlex.join(["cover", str(path)] if covered else ["show", str(path), "ro"])
-        yield shlex.join(["show", str(self.folder), "rw"])
-        for path in mine:  # Python uses these names, which may be links
-            yield shlex.join(["name", str(path), str(path.resolve())])
-        places = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-        yield shlex.join(["enter", shutil.which("pivot_root", path=places) or "pivot_root"])
+            processes = str(self._group / "cgroup.procs")
+        return ["sh", "-c", START, "sh", processes, *self._prefix, *line]
 
     def _listen(
         self, process: Process, limits: Limits, request: bytes | None = None
@@ -406,57 +327,80 @@ class Box:
                 time.sleep(TICK)  # it has closed its output
         return bytes(output[: limits.output]), ended
 
-    def _choose(self) -> None:
-        """Choose the best way to contain a command that works here, and try Python in it.
+    def _contain(self, hide: Sequence[Path]) -> Iterator[str]:
+        """Choose how to contain commands here, and yield a sentence for each thing left open.
 
         Raises ContainError if Python does not run.
         """
-        ways = itertools.product(SPACES, (False, True)) if shutil.which("unshare") else ()
-        for self._spaces, self._mapped in [*ways, ((), False)]:
-            if (self._root or self._mapped) and self._probe("true").code == 0:
+        if self._root:
+            if not shutil.which("setpriv"):
+                raise ContainError("no submission runs as root: install util-linux, for setpriv")
+            self._switch = ["setpriv", f"--reuid={self._user}", f"--regid={self._user}"]
+            self._switch += ["--clear-groups", "--no-new-privs", "--pdeathsig=KILL"]
+            self._switch += ["--inh-caps=-all", "--bounding-set=-all"]
+        bwrap, lacking = shutil.which("bwrap"), "is not installed"
+        box = [bwrap or "", *self._view(hide), *FIRST]
+        # Root may lack the right to make namespaces that users can make with one of their own.
+        for prefix in ([*box, *self._switch], [*self._switch, *box]) if bwrap else ():
+            self._prefix = prefix
+            if not (ran := self._probe("true")).code:
                 break
+            told = ran.output.strip() or ran.ended or f"status {ran.code}"
+            lacking = f"does not work here ({told})"
+        else:
+            self._contained, self._prefix = False, self._switch
+            who, files = ("a user of its own", "all") if self._root else ("you", "you")
+            yield (
+                f"install bubblewrap, which {lacking}: without it code runs as {who}, with the"
+                f" network and all files that {files} can read"
+            )
         if (ran := self._probe(sys.executable, "-c", "")).code:
             raise ContainError(
                 f"{sys.executable}: user {self._user} cannot run it: {ran.output.strip()}\n"
                 "Let others into its folders (chmod o+x), or take a Python that all can run"
             )
+        if self._contained:
+            if not self._group:
+                yield "no control group is to be had: each process can use the memory of all"
+            for path in _python() & {*hide}:
+                yield f"it can read {path}, where Python is: make .venv in a folder of its own"
+
+    def _view(self, hide: Sequence[Path]) -> Iterator[str]:
+        """Yield bwrap's options: it shows the system, Python and the box, and nothing of `hide`."""
+        yield from ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts")
+        yield from ("--die-with-parent", "--as-pid-1", "--proc", "/proc", "--dev", "/dev")
+        for place in ("/tmp", "/var/tmp", "/dev/shm"):
+            yield from ("--perms", "1777", "--size", f"{TMP << 20}", "--tmpfs", place)
+        system = {Path(place) for place in SYSTEM if os.path.lexists(place)}
+        kept = _python()
+        hidden = {path for path in hide if path.exists() and _under(path, *system, *kept)} - kept
+        for path in [
+            *sorted(system | kept | hidden),
+            self.folder,
+        ]:  # folders before what is in them
+            yield from ("--perms", "0755", "--dir", str(path.parent))  # bwrap would shut it
+            if path in hidden and path.is_dir():
+                yield from ("--perms", "0755", "--size", f"{1 << 20}", "--tmpfs", str(path))
+            elif path in hidden:
+                yield from ("--ro-bind", "/dev/null", str(path))
+            elif path.is_symlink():
+                yield from ("--symlink", os.readlink(path), str(path))
+            else:
+                yield from ("--bind" if path == self.folder else "--ro-bind", str(path), str(path))
+        # Python's own names for its folders may be links.
+        for path in {Path(sys.prefix), Path(sys.base_prefix)}:
+            if path != path.resolve() and not _under(path, *system, *kept):
+                yield from ("--perms", "0755", "--dir", str(path.parent))
+                yield from ("--symlink", str(path.resolve()), str(path))
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/")
 
     def _probe(self, *command: str) -> Ran:
         return self.run(command, cwd=self.folder, limits=Limits(seconds=20))
 
-    def _found(self) -> Iterator[str]:
-        """Yield a sentence for each thing that is not contained."""
-        for space, hole in HOLES.items():
-            if space not in self._spaces:
-                yield hole
-        if not (self._root or self._mapped):
-            yield "this is not root: it runs as you, with your files and your processes"
-            yield "this is not root: what it starts may outlive it, and is not counted"
-        if not self._tools:
-            yield "there is no prlimit: it can use all memory"
-        elif not self._group:
-            yield "no control group is to be had: each of its processes can use the memory of all"
-        mine = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), self.folder}
-        for folder in self._hide:
-            files = [folder]
-            with suppress(OSError):
-                files = list(_apart(folder, mine))
-            test = 'for file; do [ ! -r "$file" ] || exit 1; done'
-            if self._probe("sh", "-c", test, "sh", *map(str, files[:ENTRIES])).code:
-                yield f"it can read {folder}" + ": chmod 700 it" * self._root
 
-
-def _apart(folder: Path, shown: set[Path]) -> Iterator[Path]:
-    """Yield what is in a folder, except the paths in `shown`.
-
-    Of a folder that leads to one of these, yield what is in it in the same way.
-    """
-    for each in folder.iterdir():
-        inside = [path for path in shown if path.is_relative_to(each.resolve())]
-        if not inside:
-            yield each
-        elif each.resolve() not in inside:
-            yield from _apart(each, shown)
+def _python() -> set[Path]:
+    """Return the folders that this Python needs."""
+    return {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
 
 
 def _folder(root: bool) -> tuple[int, Path]:
@@ -506,34 +450,26 @@ def _under(path: Path | str, *places: Path | str) -> bool:
     return any(Path(path).is_relative_to(place) for place in places or SYSTEM)
 
 
-def _tool(name: str) -> str:
-    return shutil.which(name) or name
-
-
 def _owner(path: Path) -> int | None:
     with suppress(OSError):
         return path.stat().st_uid
 
 
-def _is_link(name: str, folder: int) -> bool:
-    return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
-
-
-def _read(name: str, folder: int, limit: int, *, alone: bool = False) -> bytes:
-    """Return the contents of the file `name` in an open folder.
+def _read(path: Path, limit: int, *, folder: int | None = None, alone: bool = False) -> bytes:
+    """Return the contents of a file, whose path may be relative to an open folder.
 
     Raises OSError for a symbolic link.  Raises ValueError for what is not a file, for more than
     `limit` bytes and, if `alone`, for a file that has another name elsewhere.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    with open(name, "rb", opener=lambda each, _: os.open(each, flags, dir_fd=folder)) as opened:
+    with open(path, "rb", opener=lambda each, _: os.open(each, flags, dir_fd=folder)) as opened:
         status = os.fstat(opened.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{_printable(name)}: not a file")
+            raise ValueError(f"{_printable(path.name)}: not a file")
         if alone and status.st_nlink > 1:
-            raise ValueError(f"{_printable(name)}: it has another name elsewhere")
+            raise ValueError(f"{_printable(path.name)}: it has another name elsewhere")
         if status.st_size > limit:
-            raise ValueError(f"{_printable(name)}: more than {limit} bytes")
+            raise ValueError(f"{_printable(path.name)}: more than {limit} bytes")
         return opened.read(limit)
 
 

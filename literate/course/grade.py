@@ -114,7 +114,7 @@ class Grader:
                 raise HolesError(
                     "nothing was run, since submissions cannot be contained here:\n"
                     + "".join(f"- {hole}\n" for hole in self.holes)
-                    + "Grade as root on Linux, with util-linux installed; or, if you trust all who"
+                    + "Grade as root on Linux, with bubblewrap installed; or, if you trust all who"
                     " have handed in, with --allow-holes"
                 )
             expected = self._expected(login) if self.course.whole else None

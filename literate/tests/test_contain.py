@@ -459,11 +459,6 @@ def driven(public: Path, *within: str, path: str = "") -> dict[str, Any]:
     return found
 
 
-def lacking(found: dict[str, Any]) -> set[str]:
-    """The namespaces that the holes say are not to be had."""
-    return {hole.split()[1] for hole in found["holes"] if "namespace" in hole}
-
-
 def works(*command: str) -> bool:
     line = ["sh", "-c", '"$@"', "sh", *command]
     return subprocess.run(line, capture_output=True, check=False).returncode == 0
@@ -476,20 +471,18 @@ def test_a_user_namespace_does_as_well(public: Path, within: tuple[str, ...]) ->
     if not works(*NOBODY * bool(within), *space, "mount", "-t", "tmpfs", "x", "/tmp"):
         pytest.skip("no user namespace is to be had")
     found = driven(public, *within)
-    assert not lacking(found)
-    assert not [hole for hole in found["holes"] if "root" in hole or "read" in hole]
+    assert not [hole for hole in found["holes"] if "control group" not in hole]
     assert "No such file" in found["secret"]["output"]
     assert "yes" not in found["network"]["output"]
     assert not found["left"]
 
 
-def test_without_anything_it_says_so(public: Path) -> None:
+def test_without_bubblewrap_it_says_so(public: Path) -> None:
     within = NOBODY if os.geteuid() == 0 else ()
-    found = driven(public, *within, path=path_without(public / "path", "unshare"))
-    assert lacking(found) == {"network", "process", "mount"}
-    told = " ".join(found["holes"])
-    assert "runs as you" in told
-    assert f"it can read {public / 'course'}" in told
+    found = driven(public, *within, path=path_without(public / "path", "bwrap"))
+    (told,) = found["holes"]
+    assert told.startswith("install bubblewrap, which is not installed: ")
+    assert "runs as you, with the network and all files that you can read" in told
     assert found["secret"]["output"] == "secret"
     assert "yes" in found["network"]["output"]
     for process in found["left"]:
@@ -500,12 +493,15 @@ def test_without_anything_it_says_so(public: Path) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 def test_root_without_namespaces_still_changes_the_user(public: Path, mode: int) -> None:
     (public / "course").chmod(mode)
-    path = path_without(public / "path", "unshare")
-    (public / "path/unshare").symlink_to("/bin/false")  # as where namespaces are forbidden
+    path = path_without(public / "path", "bwrap")
+    broken = public / "path/bwrap"  # as where namespaces are forbidden
+    broken.write_text("#!/bin/sh\necho no namespaces\nexit 1\n")
+    broken.chmod(0o755)
     found = driven(public, path=path)
-    assert lacking(found) == {"network", "process", "mount"}
-    readable = f"it can read {public / 'course'}: chmod 700 it" in found["holes"]
-    assert readable == (mode == 0o755) == (found["secret"]["output"] == "secret")
+    (told,) = found["holes"]
+    assert told.startswith("install bubblewrap, which does not work here (no namespaces): ")
+    assert "runs as a user of its own, with the network and all files that all can read" in told
+    assert (found["secret"]["output"] == "secret") == (mode == 0o755)
     assert int(found["user"]["output"]) in contain.USERS
     assert not found["left"]
 
@@ -515,7 +511,7 @@ def test_a_python_that_cannot_run_is_an_error(
     public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(public))
-    monkeypatch.setenv("PATH", path_without(tmp_path / "path", "unshare"))
+    monkeypatch.setenv("PATH", path_without(tmp_path / "path", "bwrap"))
     tmp_path.chmod(0o700)
     shutil.copy("/bin/true", tmp_path / "python")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -528,9 +524,16 @@ def test_a_python_that_cannot_run_is_an_error(
 
 
 @as_root
+def test_where_python_is_cannot_be_hidden() -> None:
+    prefix = Path(sys.prefix).resolve()
+    with Box(hide=[prefix]) as box:
+        assert any(f"it can read {prefix}" in hole for hole in box.holes)
+
+
+@as_root
 def test_what_leads_to_python_is_no_hole():
     """A folder with the submissions may have that of the course, and its .venv, in it, too."""
     with Box(hide=[Path(sys.prefix).resolve().parent.parent]) as box:
-        if box.holes and "mount" in str(box.holes):
-            pytest.skip("no mount namespace here")
+        if "bubblewrap" in str(box.holes):
+            pytest.skip("bubblewrap does not work here")
         assert not [hole for hole in box.holes if "can read" in hole]
