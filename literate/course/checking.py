@@ -215,7 +215,9 @@ class Run:
 
         A key that the paper has not recorded has the value "nothing".
         """
-        found = self._results()
+        found = json.loads(self.file("results.json"))
+        if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+            raise StudentError("results.json is not as literate writes it")
         return (
             {key: self.expected[key]["value"] for key in keys},
             {key: found[key]["value"] if key in found else "nothing" for key in keys},
@@ -270,12 +272,6 @@ class Run:
             return not claims.check(condition, self.expected)
         made_up = {"interval": None, "n": None}
         return not claims.check(condition, {k: {"value": v} | made_up for k, v in results.items()})
-
-    def _results(self) -> Mapping[str, Any]:
-        found = json.loads(self.file("results.json"))
-        if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-            raise StudentError("results.json is not as literate writes it")
-        return found
 
 
 def differ(expected: Any, found: Any, where: str = "") -> tuple[str, str] | None:
