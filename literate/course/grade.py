@@ -24,7 +24,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,10 @@ class Grader:
         self._own: Own | None = None
         self._known: dict[str, Mapping[str, Any]] = {}
         self.holes: tuple[str, ...] = ()  # what was not contained
-        self.folder = Path(tempfile.mkdtemp(prefix="grader-"))  # for its owner only
-        self.given, self.solution = self.folder / "given", self.folder / "solution"
-        try:
+        with ExitStack() as stack:
+            folder = tempfile.TemporaryDirectory(prefix="grader-", ignore_cleanup_errors=True)
+            self.folder = Path(stack.enter_context(folder))  # for its owner only
+            self.given, self.solution = self.folder / "given", self.folder / "solution"
             stripped = marks.student_tree(root, self.given)
             if stripped and not self.course.whole:
                 raise MarkError(
@@ -84,9 +85,7 @@ class Grader:
                 )
             self.gaps = (stripped.keys() or marks.gaps(root)) - {"checks.py"}
             trees.lay(root, self.solution, trees.files(root))
-        except BaseException:
-            self.__exit__()
-            raise
+            self._stack = stack.pop_all()
         for tree in (self.given, self.solution):
             (tree / "results.json").unlink(missing_ok=True)
 
@@ -94,9 +93,7 @@ class Grader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._own:
-            self._own.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._stack.close()
 
     def grade(self, submission: Path, login: str, pdf: Path | None = None) -> Grade:
         """Grade a submission, and copy its paper to `pdf` if it builds.
@@ -220,7 +217,7 @@ class Grader:
 
     def _ask(self, request: str) -> str:
         if self._own is None:
-            self._own = Own(self.solution)
+            self._own = self._stack.enter_context(Own(self.solution))
         line = self._own.ask(request)
         if "error" in json.loads(line):
             raise GradeError(f"the solution fails: {json.loads(line)['error']}")
@@ -250,8 +247,10 @@ class Own:
             self.process.stdin.flush()
         return self.process.stdout.readline()
 
-    def end(self) -> None:
-        """End the process: no more will be asked."""
+    def __enter__(self) -> "Own":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         with self.process:
             self.process.kill()
 
@@ -380,20 +379,18 @@ def check_yourself(root: Path = ROOT) -> Grade:
         build(root)
     except GradeError as error:
         failure = str(error)
-    text, own = marks.read(root / marks.PAPER), Own(root)
-    run = Run(
-        (LOGIN.findall(text) or [""])[0],
-        student=Functions(own.ask),
-        solution=None,
-        text=text,
-        files=lambda name: (root / name).read_bytes(),
-        failure=failure,
-        expected=None,
-    )
-    try:
+    text = marks.read(root / marks.PAPER)
+    with Own(root) as own:
+        run = Run(
+            (LOGIN.findall(text) or [""])[0],
+            student=Functions(own.ask),
+            solution=None,
+            text=text,
+            files=lambda name: (root / name).read_bytes(),
+            failure=failure,
+            expected=None,
+        )
         outcomes = tuple(assess(known, run, only=known.visible))
-    finally:
-        own.end()
     notes = (failure,) if failure else ()
     return Grade(run.login, outcomes, notes, round(time.monotonic() - began, 1))
 
