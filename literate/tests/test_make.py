@@ -14,7 +14,7 @@ def listed(group: str) -> list[str]:
     return [line for line in text.partition("[")[0].splitlines() if line and line[0] != "#"]
 
 
-PACKAGES, TOOLS, TESTS = map(listed, ("paper", "tools", "test"))
+PACKAGES, TOOLS, COURSE, TESTS = map(listed, ("paper", "tools", "course", "test"))
 
 
 @pytest.fixture
@@ -77,7 +77,11 @@ def test_on_another_system_it_says_so(repository: Paper, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("target", "missing", "packages"),
-    [("system-tools", "latexml", TOOLS), ("system-test", "chromium", TESTS)],
+    [
+        ("system-tools", "latexml", TOOLS),
+        ("system-course", "bwrap", COURSE),
+        ("system-test", "chromium", TESTS),
+    ],
 )
 def test_what_only_tools_or_tests_need_is_asked_for_by_these(
     repository: Paper, tmp_path: Path, target: str, missing: str, packages: list[str]
@@ -112,9 +116,10 @@ def test_fonts_of_the_tests_on_another_system(repository: Paper, tmp_path: Path)
 
 
 def test_one_file_lists_the_system_packages():
-    for packages in (PACKAGES, TOOLS, TESTS):
+    groups = (PACKAGES, TOOLS, COURSE, TESTS)
+    for packages in groups:
         assert sorted(set(packages)) == packages
-    assert len({*PACKAGES, *TOOLS, *TESTS}) == len(PACKAGES) + len(TOOLS) + len(TESTS)
+    assert len({name for group in groups for name in group}) == sum(map(len, groups))
     dockerfile = (ROOT / ".devcontainer/Dockerfile").read_text()
     assert "COPY literate/apt.txt /tmp/apt.txt\n" in dockerfile
     script = dockerfile.partition("sed -n '")[2].partition("'")[0]

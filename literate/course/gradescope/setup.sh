@@ -11,7 +11,7 @@ if ! command -v make >/dev/null; then
   apt-get update
   apt-get install -y --no-install-recommends make
 fi
-make system
+make system-course
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   echo "python3 is older than 3.11: choose a newer base image in the autograder's settings" >&2
   exit 1
