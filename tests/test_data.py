@@ -223,10 +223,10 @@ MADE: dict[str, tuple[tuple, str]] = {
         (np.where(np.arange(120).reshape(40, 3) == 7, np.inf, X), Y, NAMES),
         "X is inf in row 3, column 2",
     ),
-    "text in X": ((pd.DataFrame(X).assign(t="q"), Y, NAMES), "'q' in row 1, column 4: encode"),
+    "text in X": ((pd.DataFrame(X).assign(t="q"), Y, NAMES), "'q' in row 1, column 't': encode"),
     "missing in X": (
         (pd.DataFrame(X).astype("Float64").mask(np.arange(120).reshape(40, 3) == 7), Y, NAMES),
-        "row 3, column 2",
+        "row 3, column 1",
     ),
     "dates": ((np.full((40, 1), "2024-01-01", "datetime64[D]"), Y, NAMES), "row 1, column 1: enc"),
     "numbers of rows": ((np.column_stack([X, np.arange(40)]), Y, NAMES), "column 4: it numbers"),

@@ -21,6 +21,8 @@ PACKAGES, TOOLS, COURSE, TESTS = map(listed, ("paper", "tools", "course", "test"
 def repository(unbuilt: Paper) -> Paper:
     for name in ("Makefile", "requirements.txt"):
         shutil.copy2(ROOT / name, unbuilt.folder)
+    (unbuilt.folder / "literate/course").mkdir()
+    shutil.copy2(ROOT / "literate/course/make.mk", unbuilt.folder / "literate/course")
     return unbuilt
 
 

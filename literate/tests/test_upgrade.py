@@ -1,6 +1,7 @@
 """make upgrade brings a later machine into a paper, touches nothing else, and can be taken back."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -45,9 +46,7 @@ def release(template: Paper) -> None:
     """Make the later release, and go on."""
     (template.folder / "literate/VERSION").write_text("1.1.0\n")
     log = template.read("literate/CHANGELOG.md").replace("## ", "## 1.1.0\n\nBetter.\n\n## ", 1)
-    (template.folder / "literate/CHANGELOG.md").write_text(
-        log.replace("## Unrel", "## 1.0.0, unrel")
-    )
+    (template.folder / "literate/CHANGELOG.md").write_text(log)
     (template.folder / "literate/more.py").write_text('"""More."""\n')
     (template.folder / "literate/fonts.py").write_text(
         template.read("literate/fonts.py") + "\n# later\n"
@@ -160,3 +159,10 @@ def test_numbers_that_differ_are_listed():
     new = {"a": {"value": 1}, "b": {"value": 3}, "c": {"value": 4}}
     lines = ["b: was 2, is 3", "c: was missing, is 4"]
     assert upgrade.differences(old, new) == lines
+
+
+def test_the_last_release_is_in_the_changelog():
+    released = re.findall(r"(?m)^## (\d\S+) - (\S+)$", (ROOT / "literate/CHANGELOG.md").read_text())
+    version = (ROOT / "literate/VERSION").read_text().strip()
+    assert version == released[0][0]
+    assert released == sorted(released, key=lambda release: release[1], reverse=True)
