@@ -176,7 +176,8 @@ def record(
 
     `by` names what computed the value: without it a dataclass's own name, or the document's.
     A dataclass may name units of its own: `share: Annotated[float, "share of samples"]`.  Fractions
-    are printed with `digits` digits.  A `seed` of the value's own, several seeds, or () may replace
+    are printed with `digits` digits, and what has a unit such as "share of samples" or "difference
+    of shares" in percent, with two digits fewer, one at most.  A `seed` of the value's own, several seeds, or () may replace
     the run's seed.
 
     Raises TypeError for what cannot be recorded.  Raises ValueError for NaN, for a key that has
@@ -261,9 +262,13 @@ def _add(
         unit = UNITS.get(key.rpartition(".")[2], "count")
     else:
         value = float(value)  # numpy's, too
-        printed = [tex.decimal(value, digits)]
-        printed += [tex.decimal(bound, min(tex.BOUND_DIGITS, digits)) for bound in bounds]
-        unit = "1" if ".parameters." in key else unit
+        unit = "1" if (setting := ".parameters." in key) else unit
+        if is_share := re.search(r"\bshares?\b", unit) is not None:
+            digits = max(0, min(digits - 2, 1))
+        scale = 100 if is_share else 1
+        printed = [f"{value:g}" if setting else tex.decimal(scale * value, digits)]
+        printed += [tex.decimal(scale * b, min(tex.BOUND_DIGITS, digits)) for b in bounds]
+        printed += [r"\,\%" * unit.startswith("share")] * bool(bounds)
     entry = {
         "value": value,
         "by": by,

@@ -19,30 +19,35 @@ from literate.estimate import Estimate
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
+MARGIN = 0.03  # a smaller difference of accuracies would not matter, it was decided beforehand
+POWER = 0.8  # with which a test should find the smallest difference that it is said to find
 N_BINS = 10  # of equal width between 0 and 1, for the calibration error
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 # With the unit that results.json names for them.
 Share = Annotated[float, "share of samples"]
 Accuracy = Annotated[Estimate, "share of samples"]
+Difference = Annotated[Estimate, "difference of shares"]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A comparison of two models on the same samples."""
 
-    difference: Accuracy  # first minus second
+    difference: Difference  # first minus second
     n_first: int  # samples that only the first one gets right
     n_second: int
     p: float  # exact McNemar
     p_holm: float  # the same, corrected for the number of pairs
+    p_equivalent: float  # that the accuracies differ by MARGIN or more
+    detectable: Annotated[float, "difference of shares"]  # with POWER, before correction
 
 
 @dataclass(frozen=True)
 class ResampledTest:
     """A comparison of two models on the same folds of a repeated cross-validation."""
 
-    difference: Accuracy  # of the means over the folds
+    difference: Difference  # of the means over the folds
     t: float
     p: float
     p_holm: float  # the same, corrected for the number of pairs if there are more
@@ -110,9 +115,8 @@ def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
     so its centre is a little nearer to zero than the difference.
     """
     only_first, only_second, n = _disagreements(first, second)
-    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    half = Z * sqrt((p + q - (p - q) ** 2) / (n + 2))
-    low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
+    centre, error = _adjusted(first, second)
+    low, high = max(-1.0, centre - Z * error), min(1.0, centre + Z * error)
     return Estimate((only_first - only_second) / n, low, high, n)
 
 
@@ -127,6 +131,27 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     if not only_first + only_second:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def equivalence(first: ArrayLike, second: ArrayLike, *, margin: float = MARGIN) -> float:
+    """Return the p-value of the hypothesis that two shares differ by `margin` or more.
+
+    It is the larger one of two one-sided tests (Schuirmann 1987), with the standard error of
+    Bonett and Price's interval.  The 90 % interval lies within the margin if it is below 0.05.
+    """
+    centre, error = _adjusted(first, second)
+    return float(max(stats.norm.sf((margin + sign * centre) / error) for sign in (-1, 1)))
+
+
+def detectable_difference(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the smallest difference of two shares that a test finds with probability POWER.
+
+    The test is McNemar's at ALPHA, and models are taken to disagree on as many samples as these two
+    do (Connor 1987, in the large sample).
+    """
+    only_first, only_second, n = _disagreements(first, second)
+    quantiles = stats.norm.ppf([1 - ALPHA / 2, POWER])
+    return float(quantiles.sum() * sqrt(only_first + only_second) / n)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -151,6 +176,8 @@ def compare_pairs(correct: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Com
             *_disagreements(correct[a], correct[b])[:2],
             p,
             p_holm,
+            equivalence(correct[a], correct[b]),
+            detectable_difference(correct[a], correct[b]),
         )
         for (a, b), p, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
     }
@@ -254,6 +281,13 @@ def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
     if first.shape != second.shape or not first.size:
         raise ValueError(f"{first.size} and {second.size} samples are no pairs")
     return int((first & ~second).sum()), int((second & ~first).sum()), first.size
+
+
+def _adjusted(first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
+    """Return the centre and the standard error of Bonett and Price's interval."""
+    only_first, only_second, n = _disagreements(first, second)
+    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    return p - q, sqrt((p + q - (p - q) ** 2) / (n + 2))
 
 
 def _average(values: NDArray[np.float64]) -> float:
