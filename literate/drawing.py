@@ -89,7 +89,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
         [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
         if not pdf:
             return _included(alt, name)
-        first, other = _drawn.setdefault(name, (_place(), pdf))
+        first, other = _drawn.setdefault(name, (results.block(), pdf))
         if other != pdf:
             raise ValueError(
                 f"{first}figures/{name}.pdf holds another figure already, drawn there: give this"
@@ -122,14 +122,8 @@ results.checks.append(unprinted)
 def _included(text: str, name: str) -> Included:
     included = Included(text)
     included.name = name
-    _unprinted[name] = _place()
+    _unprinted[name] = results.block()
     return included
-
-
-def _place() -> str:
-    """Return where PythonTeX's current block begins, as messages start; empty elsewhere."""
-    pytex = getattr(sys.modules["__main__"], "pytex", None)
-    return f"{results.file_of_block(pytex.instance)}:{pytex.line}: " if pytex else ""
 
 
 def _pdf(

@@ -4,6 +4,7 @@ Keys begin with the name of the data.  Accuracies are printed in percent, and th
 percentage points.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from literate import kept, results, tex
+from literate import ROOT, kept, results, tex
 from pycode import data, evaluation, inference, inspection, models
-from pycode.data import Split, Summary
+from pycode.data import Dataset, Split, Summary
 from pycode.evaluation import CrossValidation, LearningCurve, Reference, Score, Trial, Variant
 from pycode.inference import (
     Accuracy,
@@ -22,41 +23,52 @@ from pycode.inference import (
     Comparison,
     Difference,
     Estimate,
-    ResampledTest,
     Share,
 )
 
-Pair = tuple[str, str]
-
 
 @dataclass(frozen=True)
-class Selection:
-    """The model that the rule selects on the validation set, and how far the models differ."""
+class Best:
+    """The model that the rule selects on the validation set."""
 
     name: str
     n_ties: int  # models that do not differ significantly from the best, and the best
     validation: Accuracy
     test: Accuracy
     over_baseline: Difference  # of the least accurate model, on the test set
-    spread: Difference  # between the highest and the lowest test accuracy
+
+
+@dataclass(frozen=True)
+class Range:
+    """How far models differ on the test set, and in how many pairs."""
+
+    spread: Difference  # between the highest and the lowest accuracy
     min_p_test: float  # of all pairs, corrected
     min_p_folds: float
-    n_equivalent: int  # pairs whose test accuracies are equivalent within MARGIN
+    n_equivalent: int  # pairs whose accuracies are equivalent within MARGIN
     n_at_edge: int  # models with a tuned value at an end of those it was chosen from
+
+
+def describe(datasets: Mapping[str, Dataset], splits: Mapping[str, Split]) -> dict[str, Summary]:
+    """Record a description of each data set, and return them."""
+    results.record("alpha", inference.ALPHA, by="inference.ALPHA", digits=2, seed=())
+    found = {name: data.describe(datasets[name], split) for name, split in splits.items()}
+    for name, summary in found.items():
+        results.record(name, summary, digits=3)
+    return found
 
 
 def comparison(
     name: str,
     scores: Mapping[str, Score],
     untuned: Mapping[str, Score],
+    reference: Mapping[str, Reference],
     folds: Mapping[str, CrossValidation],
     split: Split,
 ) -> None:
     """Record a comparison of tuned models, and what each gains over itself untuned."""
     pairs = evaluation.compare_pairs(scores)
     tests = evaluation.compare_folds(folds)
-    baseline = majority(split)
-    best = evaluation.best(scores)
     accuracies = [score.test for score in scores.values()]
     gains = {
         model: inference.compare_pairs(
@@ -64,21 +76,16 @@ def comparison(
         )["tuned", "untuned"]
         for model, score in scores.items()
     }
-    selected = Selection(
-        name=best,
-        n_ties=len(evaluation.ties(scores)),
-        validation=scores[best].validation,
-        test=scores[best].test,
-        over_baseline=min(
-            inference.difference(score.correct["test"], baseline.correct["test"])
-            for score in scores.values()
-        ),
+    models_differ = Range(
         spread=Estimate(max(accuracies) - min(accuracies)),
         min_p_test=min(pair.p_holm for pair in pairs.values()),
         min_p_folds=min(test.p_holm for test in tests.values()),
         n_equivalent=sum(pair.p_equivalent < inference.ALPHA for pair in pairs.values()),
         n_at_edge=sum(models.at_edge(model, s.parameters) for model, s in scores.items()),
     )
+    leak = max(abs(s.cv - s.cv_in_fold) for s in reference.values())
+    results.record(f"{name}.leak", leak, unit="difference of shares")
+    results.record(name, reference)
     results.record(
         name,
         {
@@ -86,12 +93,24 @@ def comparison(
             "folds": folds,
             "pairs": pairs,
             "fold_tests": tests,
-            "majority_class": baseline,
+            "majority_class": majority(split),
             "gain": gains,
             "untuned_pairs": evaluation.compare_pairs(untuned),
-            "selected": selected,
+            "best": best(scores, split),
+            "range": models_differ,
         },
     )
+
+
+def best(scores: Mapping[str, Score], split: Split) -> Best:
+    """Return what is said of the selected model."""
+    name, baseline = evaluation.best(scores), majority(split)
+    over_baseline = min(
+        inference.difference(score.correct["test"], baseline.correct["test"])
+        for score in scores.values()
+    )
+    ties = len(evaluation.ties(scores))
+    return Best(name, ties, scores[name].validation, scores[name].test, over_baseline)
 
 
 def majority(split: Split) -> Score:
@@ -149,9 +168,9 @@ def ablation(
     )
 
 
-def classes(name: str, selected: Score, split: Split) -> str:
-    """Record what a model finds of each class in the test set, and return the table."""
-    found = inspection.by_class(selected.estimator, split)
+def classes(name: str, scores: Mapping[str, Score], split: Split) -> str:
+    """Record what the selected model finds of each class, and return the table."""
+    found = inspection.by_class(scores[evaluation.best(scores)].estimator, split)
     found["macro"] = inspection.macro(found)
     results.record(f"{name}.classes", found)
     table = tex.table(
@@ -200,6 +219,27 @@ def networks(record: Mapping[str, Any]) -> None:
         by="networks.study",
     )
     results.record("deep.trainings", found["trainings"], by="networks.trainings", unit=share)
+    results.record("deep.environment", record["environment"], by="results/deep.py", seed=())
+
+
+def simulation(record: Mapping[str, Any]) -> None:
+    """Record the results of results/simulation.py."""
+    found = record["results"]
+    results.record("simulation", found, by="results/simulation.py", digits=3, seed=found["seed"])
+
+
+def reproducibility(
+    datasets: Mapping[str, Dataset],
+    splits: Mapping[str, Split],
+    scores: Mapping[str, Mapping[str, Score]],
+) -> None:
+    """Record digests of the samples, signs of leaks, and what a build has taken."""
+    for name, split in splits.items():
+        estimators = [score.estimator for score in scores[name].values()]
+        results.record(f"{name}.digest", data.digests(split), by="data.digests")
+        results.record(f"{name}.leakage", data.leakage(datasets[name], split, estimators))
+    build = json.loads((ROOT / "results/build.json").read_text(encoding="utf-8"))
+    results.record("build", build, by="results/build.py", digits=0, seed=())
 
 
 def outdated(record: Mapping[str, Any], split: Split, others: Mapping[str, Any]) -> str:
@@ -332,8 +372,9 @@ def settings_table(columns: Mapping[str, Mapping[str, Score]]) -> str:
     )
 
 
-def pair_table(pairs: Mapping[Pair, Comparison], tests: Mapping[Pair, ResampledTest]) -> str:
+def pair_table(scores: Mapping[str, Score], folds: Mapping[str, CrossValidation]) -> str:
     """Return the table of all pairs of models, on the test set and on the folds."""
+    tests = evaluation.compare_folds(folds)
     return tex.table(
         ["pair", "test set", "$p$", "$p$, equivalence", "folds", "$p$"],
         [
@@ -345,7 +386,7 @@ def pair_table(pairs: Mapping[Pair, Comparison], tests: Mapping[Pair, ResampledT
                 tex.percent(tests[a, b].difference),
                 tex.p_value(tests[a, b].p_holm),
             ]
-            for (a, b), pair in pairs.items()
+            for (a, b), pair in evaluation.compare_pairs(scores).items()
         ],
         digits=1,
     )
