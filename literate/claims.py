@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_][\w+-]*(?:\.[\w+-]*\
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # of conditions, which have an operator
 _PART = r"(?:[\w+-]*(?:\w|\{[^{}\s]*\}))+"
 _SHORT = re.compile(
-    rf"\"[^\"]*\"|'[^']*'|(?<![\w.}}])(?:\.(?=[A-Za-z_{{])|(?=[A-Za-z_{])){_PART}(?:\.{_PART})*"
+    rf"\"[^\"]*\"|'[^']*'|(?<![\w.}}])(?:\.(?=[A-Za-z_{{])|(?=[A-Za-z_{{])){_PART}(?:\.{_PART})*"
 )
 
 
