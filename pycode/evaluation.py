@@ -92,7 +92,8 @@ class Variant:
 class LearningCurve:
     """A model's accuracies in cross-validation for each number of training samples.
 
-    The sequences are (n_sizes,): mean and standard deviation over the folds.
+    The sequences are (n_sizes,): mean and standard deviation over the folds (with ddof 0, as the
+    reference printed it).
     """
 
     sizes: tuple[int, ...]
@@ -104,7 +105,10 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class Trial:
-    """A setting of a search: its parameters and its accuracy over the folds."""
+    """A setting of a search: its parameters and its accuracy over the folds.
+
+    The standard deviation has ddof 0, as the reference printed it.
+    """
 
     parameters: Mapping[str, Any]
     mean: Accuracy
@@ -238,7 +242,7 @@ def cross_validate(
         name: CrossValidation(
             row,
             **size,
-            mean=inference.corrected_mean(row, **size),
+            mean=inference.corrected_mean(row, **size, bounds=(0, 1)),
             sd=inference.exact(row.std(ddof=1)),
         )
         for name, row in zip(candidates, accuracies, strict=True)
@@ -337,7 +341,7 @@ def reseed(
 ) -> dict[str, Spread]:
     """Return how each candidate's test accuracy varies with its own seed, on the same split."""
     runs = [(split, {"random_state": seed}) for seed in seeds]
-    return _spread(candidates, runs, inference.mean)
+    return _spread(candidates, runs, partial(inference.mean, bounds=(0, 1)))
 
 
 def resplit(
@@ -350,7 +354,7 @@ def resplit(
     """
     runs = [(data.split(dataset, seed=seed), {}) for seed in seeds]
     size = {"n_train": len(runs[0][0].y_train), "n_test": len(runs[0][0].y_test)}
-    return _spread(candidates, runs, partial(inference.corrected_mean, **size))
+    return _spread(candidates, runs, partial(inference.corrected_mean, **size, bounds=(0, 1)))
 
 
 def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Calibration]:
@@ -438,7 +442,8 @@ def _score_folds(
 def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Estimate:
     """Return the folds' mean accuracy, with its interval, if all `n` samples are tested once."""
     n_test = n // len(accuracies)
-    return inference.corrected_mean(accuracies, n_train=n_train or n - n_test, n_test=n_test)
+    n_train = n_train or n - n_test
+    return inference.corrected_mean(accuracies, n_train=n_train, n_test=n_test, bounds=(0, 1))
 
 
 def _spread(

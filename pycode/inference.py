@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from math import sqrt
+from math import inf, sqrt
 from typing import Annotated
 
 import numpy as np
@@ -23,6 +23,8 @@ MARGIN = 0.03  # a smaller difference of accuracies would not matter, it was dec
 POWER = 0.8  # with which a test should find the smallest difference that it is said to find
 N_BINS = 10  # of equal width between 0 and 1, for the calibration error
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+
+Bounds = tuple[float, float]  # the least and the greatest value that a mean can have
 
 # With the unit that results.json names for them.
 Share = Annotated[float, "share of samples"]
@@ -53,6 +55,15 @@ class ResampledTest:
     p_holm: float  # the same, corrected for the number of pairs if there are more
     p_uncorrected: float  # of the t-test that treats the folds as independent
     effect: float  # mean of the differences divided by their standard deviation
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A comparison of two models on the same independent draws."""
+
+    difference: Accuracy  # of the means, first minus second
+    t: float
+    p: float
 
 
 @dataclass(frozen=True)
@@ -89,12 +100,15 @@ def proportion(successes: ArrayLike) -> Estimate:
     return Estimate(k / n, interval.low, interval.high, n)
 
 
-def mean(values: ArrayLike) -> Estimate:
-    """Return the mean of independent values, with Student's interval."""
+def mean(values: ArrayLike, *, bounds: Bounds = (-inf, inf)) -> Estimate:
+    """Return the mean of independent values, with the part of Student's interval within `bounds`.
+
+    The bounds are those of the quantity, such as (0, 1) for accuracies.  Its true mean lies within
+    them, so cutting the interval there loses no coverage.  The interval of n equal values has no
+    width, although a few of them leave the true mean uncertain.
+    """
     values = np.asarray(values, dtype=float)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values))
-    average = _average(values)
-    return Estimate(average, average - half, average + half, values.size)
+    return _student(values, stats.sem(values), bounds)
 
 
 def standard_deviation(values: Sequence[float]) -> Estimate:
@@ -198,17 +212,30 @@ def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
     return [name for name in correct if name == best or name not in apart]
 
 
-def corrected_mean(values: ArrayLike, *, n_train: int, n_test: int) -> Estimate:
+def corrected_mean(
+    values: ArrayLike, *, n_train: int, n_test: int, bounds: Bounds = (-inf, inf)
+) -> Estimate:
     """Return the mean over the folds of a repeated cross-validation, with its interval.
 
     Folds share most of their training samples, so the variance of the mean of J values is taken as
-    (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).
+    (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).  `bounds` are those of `mean`, and
+    n equal values have an interval of no width here, too.
     """
     values = np.asarray(values, dtype=float)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1)
-    half = float(half * _corrected_error(values, n_train, n_test))
-    average = _average(values)
-    return Estimate(average, average - half, average + half, values.size)
+    return _student(values, _corrected_error(values, n_train, n_test), bounds)
+
+
+def paired_t_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
+    """Compare two models' accuracies on the same draws by Student's paired t-test.
+
+    Unlike folds, the draws are independent.  If the difference is the same on all of them, but not
+    0, `t` is infinite and `p` is 0.  Raises ValueError for fewer than two pairs.
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape or first.size < 2:
+        raise ValueError(f"the test needs two pairs or more, not {first.size} and {second.size}")
+    values = first - second
+    return PairedTest(mean(values, bounds=(-1, 1)), *_t_test(values, stats.sem(values)))
 
 
 def corrected_t_test(
@@ -223,17 +250,10 @@ def corrected_t_test(
     values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if values.size < 2:
         raise ValueError(f"the test needs two folds or more, not {values.size}")
-    average, sd = float(values.mean()), float(values.std(ddof=1))
-    t, p, p_uncorrected, effect = 0.0, 1.0, 1.0, 0.0
-    if sd > 1e-12:
-        t = average / _corrected_error(values, n_train, n_test)
-        p = 2 * float(stats.t.sf(abs(t), values.size - 1))
-        p_uncorrected = 2 * float(stats.t.sf(abs(average) / stats.sem(values), values.size - 1))
-        effect = average / sd
-    elif abs(average) > 1e-12:
-        t = effect = float(np.copysign(np.inf, average))
-        p = p_uncorrected = 0.0
-    interval = corrected_mean(values, n_train=n_train, n_test=n_test)
+    t, p = _t_test(values, _corrected_error(values, n_train, n_test))
+    _, p_uncorrected = _t_test(values, stats.sem(values))
+    effect, _ = _t_test(values, values.std(ddof=1))  # like t, infinite for equal differences
+    interval = corrected_mean(values, n_train=n_train, n_test=n_test, bounds=(-1, 1))
     return ResampledTest(interval, t, p, p, p_uncorrected, effect)
 
 
@@ -272,7 +292,8 @@ def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
     ece = exact(np.nansum(counts * np.abs(means - shares)) / len(y))
     losses = -np.log(np.maximum(true, np.finfo(float).eps))
     over = exact(confidence.mean() - right.mean())
-    return Calibration(mean(losses), mean(squares), ece, over, means, shares, counts)
+    log_loss, brier = mean(losses, bounds=(0, inf)), mean(squares, bounds=(0, 2))
+    return Calibration(log_loss, brier, ece, over, means, shares, counts)
 
 
 def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
@@ -288,6 +309,25 @@ def _adjusted(first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
     only_first, only_second, n = _disagreements(first, second)
     p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
     return p - q, sqrt((p + q - (p - q) ** 2) / (n + 2))
+
+
+def _student(values: NDArray[np.float64], error: float, bounds: Bounds) -> Estimate:
+    """Return the mean, with Student's interval for its standard error, cut at `bounds`."""
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * error)
+    average = _average(values)
+    low, high = np.clip([average - half, average + half], *bounds)
+    return Estimate(average, low, high, values.size)
+
+
+def _t_test(values: NDArray[np.float64], error: float) -> tuple[float, float]:
+    """Return t and p of the test that the true mean is 0, for the mean's standard error."""
+    average = float(values.mean())
+    if values.std(ddof=1) > 1e-12:
+        t = average / float(error)
+        return t, 2 * float(stats.t.sf(abs(t), values.size - 1))
+    if abs(average) > 1e-12:
+        return float(np.copysign(inf, average)), 0.0
+    return 0.0, 1.0
 
 
 def _average(values: NDArray[np.float64]) -> float:

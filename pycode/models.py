@@ -88,3 +88,8 @@ def at_edge(name: str, parameters: Mapping[str, Any]) -> bool:
         key: v for key, v in SPACES.get(name, {}).items() if isinstance(v[0], float) and v[2:]
     }
     return any(parameters[key] in (min(v), max(v)) for key, v in ranges.items())
+
+
+def description(model: BaseEstimator) -> str:
+    """Return a text that differs if the model, or a parameter that is tuned in it, does."""
+    return repr(sorted(model.get_params(deep=False).items()))

@@ -204,7 +204,10 @@ def networks(record: Mapping[str, Any]) -> None:
     pairs = found["pairs"]
     results.record(
         "deep",
-        {name: found[name] for name in ("scores", "folds", "pairs", "curves", "depths")},
+        {
+            name: found[name]
+            for name in ("scores", "folds", "pairs", "fold_tests", "curves", "depths")
+        },
         by="networks.study",
         unit=share,
     )
@@ -245,7 +248,11 @@ def reproducibility(
 def outdated(record: Mapping[str, Any], split: Split, others: Mapping[str, Any]) -> str:
     """Return a sentence in red if a record is not of this code and these samples, or nothing."""
     rows = data.digests(split)
-    named = {name: repr(others.get(name)) for name in record["inputs"] if name not in rows}
+    named = {
+        name: models.description(others[name]) if name in others else "none"
+        for name in record["inputs"]
+        if name not in rows
+    }
     changed = kept.changed(record, code="pycode/networks.py", inputs=rows | named)
     results.record("deep.n_changed", len(changed), by="kept.changed")
     if not changed:

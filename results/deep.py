@@ -30,10 +30,10 @@ from pycode import data, models
 from pycode.data import Split
 
 CODE, RECORD = "pycode/networks.py", "results/deep.json"
-OTHERS = ("SVM", "MLP")  # that the networks are compared with
+OTHERS = ("logistic", "SVM", "MLP")  # that the networks are compared with
 SEED = 42
 SHARE = 0.01
-FOLLOWS = ("best", "ties", "pairs", "rank_correlation", "images")
+FOLLOWS = ("best", "ties", "pairs", "fold_tests", "rank_correlation", "images", "training_curves")
 LIBRARIES = ("torch", "skorch", "captum", "scikit-learn", "scipy", "numpy")
 SAME = ("processor", "instructions", "python", *LIBRARIES)  # where numbers have to be the same
 
@@ -49,7 +49,7 @@ def record() -> str:
 
     start, code = time.monotonic(), kept.digest(CODE)
     split = data.split(data.digits(), seed=SEED)
-    candidates = models.candidates(seed=SEED)
+    candidates = models.tuned(models.candidates(seed=SEED), seed=SEED)
     others = {name: candidates[name] for name in OTHERS if name in candidates}
     results = networks.study(split, others, seed=SEED)
     if kept.digest(CODE) != code:
@@ -68,7 +68,8 @@ def record() -> str:
 
 def inputs(split: Split, others: Mapping[str, Any]) -> dict[str, str]:
     """Return what the record depends on beside its code, by name: samples and estimators."""
-    return data.digests(split) | {name: repr(model) for name, model in others.items()}
+    described = {name: models.description(model) for name, model in others.items()}
+    return data.digests(split) | described
 
 
 def processor() -> str:

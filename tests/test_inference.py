@@ -58,6 +58,32 @@ def test_mean_has_students_interval(values):
     assert (found.low, found.high) == close((low, high))
 
 
+shares = st.lists(st.floats(0, 1), min_size=2, max_size=20)
+
+
+@given(shares, st.integers(1, 9))
+def test_interval_of_a_mean_is_students_within_its_bounds(values, ratio):
+    folds = {"n_train": ratio * 10, "n_test": 10}
+    for found, free in (
+        (inference.mean(values, bounds=(0, 1)), inference.mean(values)),
+        (
+            inference.corrected_mean(values, **folds, bounds=(0, 1)),
+            inference.corrected_mean(values, **folds),
+        ),
+    ):
+        assert (found, found.n) == (free, free.n)
+        assert 0 <= found.low <= found <= found.high <= 1
+        assert found.low == (free.low if free.low >= 0 else 0)
+        assert found.high == (free.high if free.high <= 1 else 1)
+
+
+def test_interval_of_a_mean_is_cut_at_one_bound_alone():
+    found = inference.mean([0.98, 1.0, 0.99, 0.96], bounds=(0, 1))
+    assert (found.low, found.high) == (inference.mean([0.98, 1.0, 0.99, 0.96]).low, 1)
+    positive = inference.mean([0.0, 0.1, 5.0], bounds=(0, np.inf))
+    assert (positive.low, positive.high) == (0, inference.mean([0.0, 0.1, 5.0]).high)
+
+
 # The squares of tiny differences would be zero.
 @given(st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size=2, max_size=50))
 def test_deviation_has_the_chi_squared_interval(values):
@@ -174,6 +200,33 @@ def test_the_choice_corrects_for_all_pairs_by_holms_method(other, expected):
     correct["best"] = right(100, range(99, 100))
     assert inference.mcnemar(correct["x"], correct["best"]) == close(10 / 256)
     assert inference.indistinguishable(correct) == expected
+
+
+# Differences that are 0 or far from it, since scipy divides by their spread.
+@given(
+    st.lists(st.tuples(*[st.integers(0, 50).map(lambda n: n / 50)] * 2), min_size=2, max_size=30)
+)
+def test_paired_t_test_is_that_of_scipy(values):
+    first, second = np.array(values).T
+    found = inference.paired_t_test(first, second)
+    assert found.difference == close(first.mean() - second.mean())
+    assert -1 <= found.difference.low <= found.difference.high <= 1
+    if np.ptp(first - second) > 1e-9:
+        expected = stats.ttest_rel(first, second)
+        interval = expected.confidence_interval(0.95)
+        assert (found.t, found.p) == close((expected.statistic, expected.pvalue))
+        assert found.difference.low == close(max(-1, interval.low))
+        assert found.difference.high == close(min(1, interval.high))
+
+
+def test_paired_t_test_of_equal_and_of_constant_differences():
+    same = inference.paired_t_test([0.5, 0.6], [0.5, 0.6])
+    assert (same.difference, same.t, same.p) == (0, 0, 1)
+    apart = inference.paired_t_test([0.5, 0.75], [0.25, 0.5])
+    assert (apart.t, apart.p) == (np.inf, 0)
+    for first, second in (([0.5], [0.4]), ([0.5, 0.6], [0.5]), ([0.5, 0.6], [0.5, 0.6, 0.7])):
+        with pytest.raises(ValueError, match="two pairs or more"):
+            inference.paired_t_test(first, second)
 
 
 def test_corrected_t_test_without_overlap_is_students():
