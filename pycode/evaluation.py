@@ -503,6 +503,9 @@ def _fit(
 def _fit_fold(estimator: Any, train: Any, test: Any, X: Any, y: Any) -> tuple[float, float]:
     """Fit a copy on samples `train` and return its accuracies on `train` and on `test`."""
     fitted: Any = clone(estimator)
-    fitted.fit(data.take(X, train), y[train])
+    with warnings.catch_warnings():
+        # `compare` warns of the models that the paper reports, and a search may try any others.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted.fit(data.take(X, train), y[train])
     parts = [(data.take(X, positions), y[positions]) for positions in (train, test)]
     return fitted.score(*parts[0]), fitted.score(*parts[1])

@@ -272,8 +272,8 @@ def rankings(
     `useful` is the share of informative or redundant features among as many top-ranked ones as
     there are; `informative` is that of informative ones among the useful.
     """
-    found: dict[str, Any] = {role: roles.count(role) for role in sorted(set(roles))}
     useful = ("informative", "redundant")
+    found: dict[str, Any] = {role: roles.count(role) for role in (*useful, "random")}
     for name, wanted, among in (
         ("useful", useful, (*useful, "random")),
         ("informative", useful[:1], useful),

@@ -27,7 +27,7 @@ def source(shipped: Paper) -> str:
 @pytest.fixture(scope="session")
 def printed(shipped: Paper) -> dict[str, str]:
     """Each result's key and how the paper prints it."""
-    bounds = r"(?:\{[-\d.]+\}){2}"
+    bounds = r"(?:\{[-\d.]+\}){2}\{[\\,%]*\}"
     lines = rf"\\resultvalue\{{(.*?)\}}\{{(.*?)\}}(?:{bounds})?$"
     found = re.findall(lines, shipped.read("results.tex"), flags=re.M)
     return dict(found)
@@ -88,6 +88,8 @@ def test_record_and_pages_agree(shipped: Paper, printed) -> None:
         value = record[key]["value"]
         if isinstance(value, float):
             digits = len(shown.partition(".")[2])
+            if re.search(r"\bshares?\b", record[key]["unit"]):
+                value *= 100
             assert float(shown) == pytest.approx(value, abs=0.5 * 10**-digits + 1e-12), key
 
 
