@@ -339,7 +339,7 @@ def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
     ax.set_xticks(range(len(folds)), list(folds))
     ax.margins(x=0.1)
     ax.grid(axis="y")
-    ax.set(ylabel="accuracy; mean, s.d.", title="(b) nested cross-validation")
+    ax.set(ylabel="accuracy; mean, s.d.", title="(b) cross-validation")
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:

@@ -222,6 +222,9 @@ def networks(record: Mapping[str, Any]) -> None:
         by="networks.study",
     )
     results.record("deep.trainings", found["trainings"], by="networks.trainings", unit=share)
+    seeds = found["transfer_seeds"]
+    by = "networks.transfer"
+    results.record("deep.transfer", found["transfer"], by=by, unit=share, seed=seeds)
     results.record("deep.environment", record["environment"], by="results/deep.py", seed=())
 
 
