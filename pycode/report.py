@@ -217,6 +217,7 @@ def networks(record: Mapping[str, Any]) -> None:
             "training": found["training"],
             "parameters": found["parameters"],
             "rank_correlation": found["rank_correlation"],
+            "labels": [int(n) for n in found["transfer"]["gain"]["frozen"]],
             "n_apart": sum(pair["p_holm"] <= inference.ALPHA for pair in pairs.values()),
         },
         by="networks.study",

@@ -8,7 +8,8 @@ of training amplify this until a network is like one of another seed, so there
 - names, sizes and numbers of parameters are the same,
 - numbers with an interval are at most twice the root of the sum of their half widths' squares
   apart, which is four standard errors of their difference if they are independent, or SHARE,
-- other numbers, and those of FOLLOWS, which depend on single samples or networks, are not compared.
+- other numbers, and those of FOLLOWS, which depend on single samples or networks, are not compared,
+  nor are the scores of OTHERS, which each build computes.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from itertools import product
 from math import hypot
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,8 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     parts: list[dict[str, Any]] = [dict(some["results"]) for some in (old, new)]
     if not same:
         parts = [{n: v for n, v in part.items() if n not in FOLLOWS} for part in parts]
+        for part, name in product(parts, ("scores", "parameters")):  # the paper fits the others
+            part[name] = {n: v for n, v in part[name].items() if n not in OTHERS}
     pairs = _pairs(parts[0], parts[1])
     return [f"{key}: {a} is kept, {b} computed" for key, a, b in pairs if not _fine(a, b, same)]
 
