@@ -549,6 +549,9 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) ->
         ax.plot(curve["sizes"], curve["validation"], markersize=3, label=name, **styles[name])
     ax.grid(axis="y")
     ax.legend(loc="lower right", labelspacing=0.3)  # below the curves also in a narrow text
+    # A model that is tuned on few samples may fail, and would hide all else.
+    starts = sorted(curve["validation"][0] for curve in curves.values())
+    ax.set_ylim(starts[len(starts) // 4] - 0.05, 1.005)
     ax.set(xlabel="training samples", ylabel="validation accuracy", title="(b) learning curves")
 
 

@@ -633,7 +633,7 @@ def _kind(layer: nn.Module) -> str:
         case nn.AdaptiveAvgPool2d():
             return "average"
         case Block():
-            return "block" if layer.shortcut is None else "residual block"
+            return "plain" if layer.shortcut is None else "block"
         case nn.Linear():
             return "linear"
     return ""

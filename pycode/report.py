@@ -25,6 +25,7 @@ from pycode.inference import (
     Estimate,
     Share,
 )
+from pycode.inspection import Confidence, Importances
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,13 @@ def networks(record: Mapping[str, Any]) -> None:
         {
             "training": found["training"],
             "parameters": found["parameters"],
-            "rank_correlation": found["rank_correlation"],
             "labels": [int(n) for n in found["transfer"]["gain"]["frozen"]],
             "n_apart": sum(pair["p_holm"] <= inference.ALPHA for pair in pairs.values()),
         },
         by="networks.study",
     )
+    correlation = found["rank_correlation"]
+    results.record("deep.rank_correlation", correlation, by="networks.rank_correlation", digits=2)
     results.record("deep.trainings", found["trainings"], by="networks.trainings", unit=share)
     seeds = found["transfer_seeds"]
     by = "networks.transfer"
@@ -266,6 +268,24 @@ def outdated(record: Mapping[str, Any], split: Split, others: Mapping[str, Any])
         rf"\ \textcolor{{red}}{{But {what} changed since then: run \texttt{{make deep}}, whose"
         r" samples and seed are those of \texttt{results/deep.py}.}"
     )
+
+
+def interpretation(
+    name: str,
+    importances: Importances,
+    permuted: Mapping[str, NDArray[np.float64]],
+    roles: Sequence[str],
+    confidence: Confidence,
+    calibrations: Mapping[str, Calibration],
+) -> dict[str, NDArray[np.float64]]:
+    """Record what models use and how certain they are, and return the rankings of features."""
+    found = {"forest, impurity": importances.values}
+    found |= {f"{model}, permuted": values for model, values in permuted.items()}
+    results.record(f"{name}.importances", importances)
+    results.record(f"{name}.rankings", rankings(found, roles))
+    results.record(f"{name}.confidence", confidence, digits=2)
+    results.record(f"{name}.calibration", calibrations, digits=2)
+    return found
 
 
 def rankings(
@@ -390,7 +410,7 @@ def pair_table(scores: Mapping[str, Score], folds: Mapping[str, CrossValidation]
         ["pair", "test set", "$p$", "$p$, equivalence", "folds", "$p$"],
         [
             [
-                f"{a} - {b}",
+                tex.TeX(f"{tex.text(a)} $-$ {tex.text(b)}"),
                 tex.percent(pair.difference),
                 tex.p_value(pair.p_holm),
                 tex.p_value(pair.p_equivalent),

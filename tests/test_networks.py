@@ -809,8 +809,8 @@ def test_layers_are_those_of_the_network(fitted, rows):
     assert networks.layers(fitted["residual"], rows[0]) == [
         image,
         {"kind": "conv 3x3", "shape": [16, 8, 8]},
-        *[{"kind": "residual block", "shape": [16, 8, 8]}] * 2,
-        *[{"kind": "residual block", "shape": [32, 4, 4]}] * 2,
+        *[{"kind": "block", "shape": [16, 8, 8]}] * 2,
+        *[{"kind": "block", "shape": [32, 4, 4]}] * 2,
         {"kind": "average", "shape": [32, 1, 1]},
         ten,
     ]
