@@ -86,7 +86,7 @@ def test_reference_protocol_scales_once_and_in_each_fold(split, estimator):
 
 
 def assert_interval(found: inference.Estimate, folds, n_train: int, n_test: int) -> None:
-    """The bounds are those of Student's distribution with Nadeau and Bengio's variance, within 0 and 1."""
+    """The bounds are Student's with Nadeau and Bengio's variance, within 0 and 1."""
     half = stats.t.isf(0.025, len(folds) - 1) * np.std(folds, ddof=1)
     half *= np.sqrt(1 / len(folds) + n_test / n_train)
     mean = np.mean(folds)
