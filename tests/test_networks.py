@@ -243,7 +243,7 @@ def test_variants_count_their_parameters(split):
 
 def test_score_and_learning_curve_of_a_network(split):
     some = network(n_steps=5)
-    score = evaluation.score(models.scaled(some), split, cv=2)
+    score = evaluation.score(models.scaled(some), split)
     once = scaled(split)
     again = network(n_steps=5).fit(once.X_train, once.y_train)
     fitted = score.estimator[-1]
@@ -254,7 +254,8 @@ def test_score_and_learning_curve_of_a_network(split):
     assert score.n_bytes == weights + again.classes_.nbytes
     curve = evaluation.learning_curve(models.scaled(some), split, cv=2, n_sizes=2)
     assert curve.sizes == (12, 120)
-    assert curve.validation[-1] == score.cv_in_fold
+    whole = evaluation.reference_protocol({"": models.scaled(some)}, split, cv=2)[""]
+    assert curve.validation[-1] == whole.cv_in_fold
     assert not hasattr(some, "module_")
 
 
