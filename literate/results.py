@@ -349,7 +349,8 @@ def _why_false(condition: str) -> str:
     if condition not in _named:
         near = " ".join(difflib.get_close_matches(condition, _named, n=3))
         return f"{condition} names no claim: write it into results.claims; near it: {near}"
-    return "; ".join(filter(None, (check(part, _values) for part in _named[condition][0])))
+    why = "; ".join(filter(None, (check(part, _values) for part in _named[condition][0])))
+    return why and f"{condition}: {why}"
 
 
 def _claim_line(file: str, line: int, condition: str) -> int:

@@ -63,6 +63,8 @@ def test_only_claims_are_in_the_way_and_each_is_named_and_struck(swapped):
         named = re.fullmatch(r"paper\.tex:(\d+): (.* = .*) is false", failure)
         assert named, failure
         condition = re.sub(r" = (?:[-\w.+]+|'.*?')", "", named[2])  # without the values
+        if name := re.match(r"([a-z][a-z0-9_]*): ", named[2]):
+            condition = name[1]
         assert rf"\claim{{{condition}}}" in lines[int(named[1]) - 1]
         assert failure in build.output
         conditions.add(condition)

@@ -216,7 +216,7 @@ def test_named_claims_stand_anywhere_and_each_name_is_known_and_used(claiming):
     assert build.code != 0
     at = claiming.read("paper.tex").partition(early)[0].count("\n") + 1
     value = json.loads(claiming.read("results.json"))["rows.logistic.test"]["value"]
-    assert f"paper.tex:{at}: rows.logistic.test = {value:.6g} > 2 is false" in build.output
+    assert f"paper.tex:{at}: odd: rows.logistic.test = {value:.6g} > 2 is false" in build.output
     assert f"paper.tex:{at}: fitz names no claim" in build.output
     assert "near it: fits" in build.output
     assert re.search(r"paper\.tex:\d+: no \\claim\{spare\} is in the text", build.output)
