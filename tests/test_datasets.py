@@ -12,12 +12,12 @@ LABELS = ("a_b", "50%", ">50K", "<=50K", r"$\x{$ & C#^~")
 DATA = {  # the call that makes the data, and what the paper then prints
     "synthetic": (
         "data.synthetic(n_samples=400, n_classes=2, seed=seed)",
-        ("samples have sizes 200, 200.",),
+        ("have sizes 200 and 200.",),
     ),
-    "digits": ("data.digits()", ("samples have sizes 45, 46",)),
+    "digits": ("data.digits()", ("have sizes 44, 45, 43, 38, 49, 45, 45, 47, 44 and 50.",)),
     "labels": (
         'data.read_table("rows.csv", target="kind_1")',
-        ("samples have sizes 40, 40, 40, 40, 40", *LABELS[:4]),
+        ("have sizes 40, 40, 40, 40 and 40.", *LABELS[:4]),
     ),
 }
 

@@ -132,7 +132,7 @@ def test_blocks_fit_the_page_and_are_followed_by_prose(source: str) -> None:
     for block, after in zip(parts[1::2], parts[2::2], strict=True):
         assert len(block.splitlines()) <= 9
         assert max(map(len, block.splitlines())) <= 65
-        assert re.match(r"[A-Z]|\\[cC]ref", after.lstrip()), after[:60]
+        assert re.match(r"[A-Z]|\\(?:[cC]ref|claim)", after.lstrip()), after[:60]
 
 
 def test_sentences_stand_on_lines_of_their_own(source: str) -> None:

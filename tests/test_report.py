@@ -345,6 +345,7 @@ def test_networks_are_recorded_with_their_units_and_seeds(recorded):
         "deep.training.lr": "1",
         "deep.parameters.cnn": "count",
         "deep.rank_correlation.again": "1",
+        "deep.labels.1": "count",
         "deep.n_apart": "count",
         "deep.trainings.sgd": "share of samples",
         "deep.transfer.accuracy.scratch.1": "share of samples",
@@ -508,7 +509,7 @@ def test_settings_table_has_what_was_chosen():
 def test_pair_table_is_in_percentage_points():
     rows = cells(report.pair_table(TUNED, FOLDS))
     pairs, tests = evaluation.compare_pairs(TUNED), evaluation.compare_folds(FOLDS)
-    assert [row[0] for row in rows] == ["logistic - SVM", "logistic - MLP", "SVM - MLP"]
+    assert [row[0] for row in rows] == ["logistic $-$ SVM", "logistic $-$ MLP", "SVM $-$ MLP"]
     for row, pair in zip(rows, pairs, strict=True):
         assert row[1] == percent(pairs[pair].difference)
         assert row[4] == percent(tests[pair].difference)
