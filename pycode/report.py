@@ -341,13 +341,13 @@ def main_table(
 ) -> str:
     """Return the table of all models: accuracy in cross-validation and on the test set."""
     header, rows = ["model"], {}
-    names = ["majority class", *next(iter(columns.values()))[0], *networks["scores"]]
+    names = [*next(iter(columns.values()))[0], *networks["scores"], "majority class"]
     for name in dict.fromkeys(names):
         rows[name] = [name]
     for heading, (scores, folds, baseline) in columns.items():
         header += [f"{heading}: CV", "test"]
-        found = {name: (folds[name].mean, scores[name].test) for name in scores}
-        found["majority class"] = (baseline.train, baseline.test)
+        found: dict[str, tuple[float, ...]] = {"majority class": (baseline.test,)}
+        found |= {name: (folds[name].mean, score.test) for name, score in scores.items()}
         if heading == "digits":
             found |= {
                 name: (networks["folds"][name]["mean"], score["test"])
@@ -355,7 +355,8 @@ def main_table(
                 if name not in found
             }
         for name, row in rows.items():
-            row += [tex.percent(value) for value in found.get(name, ())] or ["", ""]
+            cells = [tex.percent(value) for value in found.get(name, ())]
+            row += [""] * (2 - len(cells)) + cells
     return tex.table(header, rows.values(), digits=1)
 
 

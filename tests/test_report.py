@@ -452,11 +452,11 @@ def test_main_table_has_every_model_and_leaves_out_what_there_is_not(split):
     table = report.main_table({"synthetic": column, "digits": column}, NETWORKS)
     assert headings(table) == ["model", "synthetic: CV", "test", "digits: CV", "test"]
     rows = {row[0]: row[1:] for row in cells(table)}
-    assert list(rows) == ["majority class", "logistic", "SVM", "MLP", "CNN"]
+    assert list(rows) == ["logistic", "SVM", "MLP", "CNN", "majority class"]
     for name, found in TUNED.items():
         # The record of the networks has an SVM too, but the paper's own counts.
         assert rows[name] == [percent(FOLDS[name].mean), percent(found.test)] * 2
-    assert rows["majority class"] == [percent(baseline.train), percent(baseline.test)] * 2
+    assert rows["majority class"] == ["", percent(baseline.test)] * 2
     assert rows["CNN"] == ["", "", percent(SHARE), percent(SHARE)]
 
 
