@@ -135,7 +135,8 @@ from pycode import data, evaluation, models
 split = data.split(data.synthetic(n_samples={rows}))
 some = {{name: models.candidates()[name] for name in ("logistic", "random forest")}}
 start = time.monotonic()
-evaluation.compare(some, split, cv=5)
+evaluation.compare(some, split)
+evaluation.cross_validate(some, split, cv=5, repeats=1)
 own, workers = (resource.getrusage(who).ru_maxrss for who in (0, -1))
 print(time.monotonic() - start, (own + 2 * workers) / 1024)
 """
