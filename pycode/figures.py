@@ -230,7 +230,8 @@ def transfer(
 
     Panels: (a) accuracy of each method; (b) its difference from the baseline.
     """
-    fig, axes = panels(width, fontsize, columns=2, height=0.36 * inches(width))
+    height = 0.3 + 0.34 * inches(width)  # with the legend below
+    fig, axes = panels(width, fontsize, columns=2, height=height)
     styles = _styles(accuracy, known=())
     for ax, some in zip(axes, (accuracy, gain), strict=True):
         for name, found in some.items():
@@ -240,7 +241,7 @@ def transfer(
         logarithmic(ax)
         ax.set_xticks([int(n) for n in next(iter(some.values()))])
         ax.set_xlabel("labelled images per class")
-    axes[0].legend(loc="lower right")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     axes[0].set(ylabel="test accuracy", title="(a) accuracy")
     axes[1].axhline(0, color="0.5", ls="--", lw=0.8)
     axes[1].set(ylabel="difference in accuracy", title="(b) gain over raw pixels, tuned")
@@ -380,7 +381,9 @@ def _draw_confusion(
 
 def _draw_importances(ax: Axes, importances: Importances) -> None:
     ranked = np.sort(importances.values)[::-1]
-    ax.bar(np.arange(1, len(ranked) + 1), ranked, width=1, edgecolor="white", linewidth=0.3)
+    colour = _styles(["random forest"])["random forest"]["color"]
+    places = np.arange(1, len(ranked) + 1)
+    ax.bar(places, ranked, width=1, color=colour, edgecolor="white", linewidth=0.3)
     ax.axhline(importances.mean, color="black", ls="--", label="mean")
     ax.legend()
     ax.set(xlabel="rank of feature", ylabel="importance", title="(a) random-forest importances")
@@ -399,7 +402,7 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
         multiple="dodge",
         shrink=0.9,
         bins=np.linspace(0, 1, 11).tolist(),
-        palette=colours(2),
+        palette=[_styles(["MLP"])["MLP"]["color"], "0.7"],
         alpha=1,
         edgecolor="black",
         ax=ax,
@@ -438,9 +441,9 @@ def _draw_activations(ax: Axes, variants: Sequence[Variant]) -> None:
     solvers = list(dict.fromkeys(v.parameters["solver"] for v in variants))
     names = list(dict.fromkeys(v.parameters["activation"] for v in variants))
     offsets = np.linspace(-0.2, 0.2, len(solvers))
-    for solver, offset, grey, marker in zip(
-        solvers, offsets, ("0.7", "0.4", "0"), "s^o", strict=True
-    ):
+    greys = np.linspace(0.7, 0, len(solvers)).astype(str)
+    kinds = zip(solvers, offsets, greys, markers(len(solvers)), strict=True)
+    for solver, offset, grey, marker in kinds:
         some = [v.validation for v in variants if v.parameters["solver"] == solver]
         x = [n + offset for n in range(len(some))]
         draw_estimates(ax, x, some, label=solver, color=grey, marker=marker, ls="")

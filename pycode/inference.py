@@ -161,11 +161,11 @@ def detectable_difference(first: ArrayLike, second: ArrayLike) -> float:
     """Return the smallest difference of two shares that a test finds with probability POWER.
 
     The test is McNemar's at ALPHA, and models are taken to disagree on as many samples as these two
-    do (Connor 1987, in the large sample).
+    do (Connor 1987, in the large sample), or on as many as they must to differ so much.
     """
     only_first, only_second, n = _disagreements(first, second)
-    quantiles = stats.norm.ppf([1 - ALPHA / 2, POWER])
-    return float(quantiles.sum() * sqrt(only_first + only_second) / n)
+    quantiles = float(stats.norm.ppf([1 - ALPHA / 2, POWER]).sum())
+    return quantiles * sqrt(max(only_first + only_second, quantiles**2)) / n
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

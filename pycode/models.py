@@ -87,7 +87,7 @@ def at_edge(name: str, parameters: Mapping[str, Any]) -> bool:
     ranges = {
         key: v for key, v in SPACES.get(name, {}).items() if isinstance(v[0], float) and v[2:]
     }
-    return any(parameters[key] in (min(v), max(v)) for key, v in ranges.items())
+    return any(parameters.get(key) in (min(v), max(v)) for key, v in ranges.items())
 
 
 def description(model: BaseEstimator) -> str:

@@ -144,7 +144,8 @@ def ablation(
         return replace(found, p_holm=min(1.0, n * found.p))  # any of n might have been the best
 
     linear = best(v for v in activations if v.parameters["activation"] == "identity")
-    nonlinear, penalty, architecture = map(best, (activations, penalties, architectures))
+    nonlinear = best(v for v in activations if v.parameters["activation"] != "identity")
+    penalty, architecture = map(best, (penalties, architectures))
     results.record(
         name,
         {
@@ -297,7 +298,8 @@ def rankings(
     there are; `informative` is that of informative ones among the useful.
     """
     useful = ("informative", "redundant")
-    found: dict[str, Any] = {role: roles.count(role) for role in (*useful, "random")}
+    # The number of informative ones is their ranking's k.
+    found: dict[str, Any] = {role: roles.count(role) for role in ("redundant", "random")}
     for name, wanted, among in (
         ("useful", useful, (*useful, "random")),
         ("informative", useful[:1], useful),

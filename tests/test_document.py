@@ -165,7 +165,8 @@ def test_every_accuracy_has_its_interval_and_n(shipped: Paper) -> None:
     shares = [
         key
         for key, entry in record.items()
-        if entry.get("by") in {"evaluation.Score", "evaluation.best", "evaluation.Variant"}
+        if entry.get("by")
+        in {"evaluation.Score", "evaluation.Reference", "evaluation.Variant", "report.Best"}
         and key.rpartition(".")[2] in parts
     ]
     assert shares

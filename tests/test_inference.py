@@ -187,6 +187,14 @@ def test_a_detectable_difference_is_found_four_times_in_five(disagreements, n):
     assert chances[rejected].sum() == pytest.approx(0.8, abs=0.06)
 
 
+def test_models_that_hardly_disagree_have_a_detectable_difference_all_the_same():
+    found = inference.detectable_difference(*disagreeing(0, 0, 360))
+    assert found == inference.detectable_difference(*disagreeing(3, 4, 360)) > 0
+    # The number of disagreements, all to the better model's credit, is about Poisson's.
+    rejected = stats.poisson.sf(5, found * 360)  # exact_mcnemar(6, 0) < 0.05 < exact_mcnemar(5, 0)
+    assert rejected == pytest.approx(0.8, abs=0.06)
+
+
 def test_samples_that_are_no_pairs():
     with pytest.raises(ValueError, match="2 and 3 samples are no pairs"):
         inference.mcnemar([True, False], [True, False, True])

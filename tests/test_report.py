@@ -15,6 +15,7 @@ from literate import kept, results
 from pycode import data, evaluation, inference, models, report
 from pycode.evaluation import CrossValidation, LearningCurve, Reference, Score, Trial, Variant
 from pycode.inference import Estimate
+from pycode.inspection import Confidence, Importances
 
 
 @pytest.fixture
@@ -435,6 +436,30 @@ def test_rankings_are_judged_by_the_roles():
     assert informative.chance == pytest.approx(2 / 3)
     unknown = report.rankings(importances, ())
     assert (unknown["useful"].k, unknown["useful"].max, unknown["random"]) == (0, 0, 0)
+
+
+def test_interpretation_records_rankings_confidence_and_calibration(recorded):
+    importances = Importances(np.array([0.5, 0.3, 0.2]), 0.5, 1 / 3, 0)
+    confidence = Confidence(np.array([0.9, 0.6]), np.array([True, False]), 0.75, 0.9, 0.6)
+    calibration = inference.calibration([[0.9, 0.1], [0.2, 0.8]], [0, 1])
+    found = report.interpretation(
+        "data",
+        importances,
+        {"SVM": np.array([0.1, 0.0, 0.2])},
+        ("informative", "redundant", "random"),
+        confidence,
+        {"random forest": calibration},
+    )
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "forest, impurity": [0.5, 0.3, 0.2],
+        "SVM, permuted": [0.1, 0.0, 0.2],
+    }
+    assert recorded["data.importances.largest"]["value"] == 0.5
+    assert recorded["data.confidence.mean"]["value"] == 0.75
+    assert recorded["data.calibration.random_forest.ece"]["value"] == calibration.ece
+    useful = {key: recorded[f"data.rankings.useful.{key}"] for key in ("k", "chance", "min", "max")}
+    assert [entry["value"] for entry in useful.values()] == [2, pytest.approx(2 / 3), 0.5, 1]
+    assert useful["min"]["unit"] == useful["chance"]["unit"] == "share of samples"
 
 
 def test_data_table(recorded, split):

@@ -40,7 +40,10 @@ SIZES = {
     "revtex4-2": (510.0, 10),
     "scrartcl": (438.17, 10),
 }
-FIGURES = {"performance", "behaviour", "ablation", "interpretation", "networks", "mistakes"}
+FIGURES = {
+    *("samples", "architectures", "performance", "behaviour", "ablation", "networks", "transfer"),
+    *("interpretation", "mistakes"),
+}
 
 
 @pytest.fixture(scope="module")
