@@ -93,7 +93,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     if not same:
         parts = [{n: v for n, v in part.items() if n not in FOLLOWS} for part in parts]
         for part, name in product(parts, ("scores", "parameters")):  # the paper fits the others
-            part[name] = {n: v for n, v in part[name].items() if n not in OTHERS}
+            part[name] = {n: v for n, v in part.get(name, {}).items() if n not in OTHERS}
     pairs = _pairs(parts[0], parts[1])
     return [f"{key}: {a} is kept, {b} computed" for key, a, b in pairs if not _fine(a, b, same)]
 

@@ -12,7 +12,7 @@ LABELS = ("a_b", "50%", ">50K", "<=50K", r"$\x{$ & C#^~")
 DATA = {  # the call that makes the data, and what the paper then prints
     "synthetic": (
         "data.synthetic(n_samples=400, n_classes=2, seed=seed)",
-        ("have sizes 200 and 200.",),
+        ("have sizes 199 and 201.",),
     ),
     "digits": ("data.digits()", ("have sizes 44, 45, 43, 38, 49, 45, 45, 47, 44 and 50.",)),
     "labels": (

@@ -199,7 +199,7 @@ def test_the_record_of_the_networks_is_of_this_code() -> None:
 def test_a_paper_whose_networks_are_of_other_code_says_so_in_red(
     shipped: Paper, tmp_path: Path
 ) -> None:
-    assert "Code, samples, SVM and MLP are the same in this build." in " ".join(shipped.pages())
+    assert "Code, samples and tuned models are the same in this build." in " ".join(shipped.pages())
     shutil.copytree(shipped.folder, tmp_path / "paper", symlinks=True)
     paper = Paper(tmp_path / "paper")
     paper.edit(NETWORKS, "lr=0.003", "lr=0.004")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("shipped")
 LINE = r"\documentclass[10pt,a4paper]{article}"
 # The class's line, its bibliography style, and what its pages alone say.
 VENUES = {
-    "article": (LINE, "IEEEtranN", "Abstract We compare"),
+    "article": (LINE, "IEEEtranN", "Abstract Deep networks"),
     "IEEEtran": (r"\documentclass[10pt,a4paper]{IEEEtran}", "IEEEtranN", "Index Terms"),
     "conference": (r"\documentclass[conference]{IEEEtran}", "IEEEtranN", "Index Terms"),
     "acmart": (r"\documentclass[sigconf]{acmart}", "ACM-Reference-Format", "KEYWORDS"),
@@ -28,7 +28,7 @@ VENUES = {
         "apsrev4-2",
         "Dated: November 2026",
     ),
-    "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract We compare"),
+    "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract Deep networks"),
 }
 # Width of the text and size of its letters, as the classes have them.
 SIZES = {
