@@ -136,7 +136,7 @@ def test_front_matter_and_references_are_there(venue):
             assert folded(value) in first, value
     (keywords,) = re.findall(r"\\keywords\{(.*)\}", source)
     assert folded(keywords) in first
-    assert first.index("wecompareamultilayerperceptron") < first.index("introduction")
+    assert first.index("deepnetworkssetthestandard") < first.index("introduction")
     assert folded(VENUES[name][2]) in first
     style = VENUES[name][1]
     assert rf"\bibstyle{{{style}}}" in paper.read("paper.aux")
