@@ -36,13 +36,14 @@ class Best:
     n_ties: int  # models that do not differ significantly from the best, and the best
     validation: Accuracy
     test: Accuracy
-    over_baseline: Difference  # of the least accurate model, on the test set
+    over_baseline: Difference  # on the test set
 
 
 @dataclass(frozen=True)
 class Range:
     """How far models differ on the test set, and in how many pairs."""
 
+    over_baseline: Difference  # of the model that exceeds the majority class least
     spread: Difference  # between the highest and the lowest accuracy
     min_p_test: float  # of all pairs, corrected
     min_p_folds: float
@@ -78,6 +79,7 @@ def comparison(
         for model, score in scores.items()
     }
     models_differ = Range(
+        over_baseline=min(_over_baseline(score, split) for score in scores.values()),
         spread=Estimate(max(accuracies) - min(accuracies)),
         min_p_test=min(pair.p_holm for pair in pairs.values()),
         min_p_folds=min(test.p_holm for test in tests.values()),
@@ -105,13 +107,9 @@ def comparison(
 
 def best(scores: Mapping[str, Score], split: Split) -> Best:
     """Return what is said of the selected model."""
-    name, baseline = evaluation.best(scores), majority(split)
-    over_baseline = min(
-        inference.difference(score.correct["test"], baseline.correct["test"])
-        for score in scores.values()
-    )
-    ties = len(evaluation.ties(scores))
-    return Best(name, ties, scores[name].validation, scores[name].test, over_baseline)
+    name = evaluation.best(scores)
+    score, ties = scores[name], len(evaluation.ties(scores))
+    return Best(name, ties, score.validation, score.test, _over_baseline(score, split))
 
 
 def majority(split: Split) -> Score:
@@ -433,3 +431,7 @@ def calibration_table(calibrations: Mapping[str, Calibration]) -> str:
         [[name, c.log_loss, c.brier, c.ece] for name, c in calibrations.items()],
         digits=3,
     )
+
+
+def _over_baseline(score: Score, split: Split) -> Estimate:
+    return inference.difference(score.correct["test"], majority(split).correct["test"])

@@ -164,7 +164,7 @@ def test_comparison_records_the_choice_and_the_range_of_models(recorded, split):
     assert found == {"name": "SVM", "n_ties": 2, "test": 57 / 60}
     frequent = np.mean(split.y_test == np.bincount(split.y_train).argmax())
     assert recorded["data.majority_class.test"]["value"] == frequent
-    worst = recorded["data.best.over_baseline"]
+    worst = recorded["data.range.over_baseline"]
     assert worst["value"] == pytest.approx(36 / 60 - frequent)
     assert worst["interval"][0] < worst["value"] < worst["interval"][1]
     spread = recorded["data.range.spread"]
