@@ -90,7 +90,7 @@ def own(tmp_path_factory) -> Paper:
     )
     assert named
     lines = paper.read("paper.tex").splitlines(keepends=True)
-    for number in map(int, named):
+    for number in sorted(set(map(int, named))):
         assert r"\claim" in lines[number - 1]
         claim = rf"\\claim{lint.GROUP}{lint.GROUP}"
         lines[number - 1] = re.sub(claim, rewritten, lines[number - 1])
