@@ -87,7 +87,7 @@ SAME = {  # and what would not
         "key=lambda trial: trial.mean",
     ),
     "how results are remembered": ("../literate/cache.py", "DAYS = 30", "DAYS = 31"),
-    "an import of no use here": ("evaluation.py", "import product", "import product as product"),
+    "an import of no use here": ("evaluation.py", "import partial", "import partial as partial"),
     "a figure": ("figures.py", "FEWEST = 5", "FEWEST = 6"),
 }
 

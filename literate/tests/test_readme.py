@@ -97,7 +97,7 @@ def own(tmp_path_factory) -> Paper:
     text = "".join(lines)
     for name in claims.NAME.findall(build.output):  # the names that no sentence uses any more
         if rf"\claim{{{name}}}" not in text:
-            text = re.sub(rf"\b{name}=(?:\[[^\]]*\]|\"[^\"]*\")(?=[,)])", "", text)
+            text = re.sub(rf"\b{name}=(?:\[[^\]]*\]|\"[^\"]*\"),?", "", text)
     (paper.folder / "paper.tex").write_text(text, encoding="utf-8")
     build = paper.build()
     assert build.code == 0, build.output
