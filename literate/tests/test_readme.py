@@ -122,7 +122,7 @@ def test_the_suite_passes_with_other_data(own):
     files = {file.name: file.read_text() for file in (own.folder / "tests").glob("test_*.py")}
     tests = [f"tests/{name}" for name, text in sorted(files.items()) if "shipped: Paper" in text]
     assert "tests/test_document.py" in tests
-    tests.append("tests/test_evaluation.py::test_models_are_reproducible_whatever_ran_before")
+    tests.append("tests/test_models.py::test_models_are_reproducible_whatever_ran_before")
     options = ("-q", "-n", "0", "-p", "no:cacheprovider")
     command = (sys.executable, "-m", "pytest", *options, *tests)
     done = own.run(*command, SHIPPED_PAPER=str(own.folder))
