@@ -4,18 +4,27 @@ A condition is a comparison, or several joined by `and`, `or` and `not`, of resu
 texts in quotes, with `+ - * /`, `abs`, `min` and `max`; `in` is followed by a list in parentheses.
 A result is written as its key, and the bounds of its interval and its number of observations as
 `key.low`, `key.high` and `key.n`.
+
+A claim may give the name of several conditions instead, which `results.claims` has given them.
 """
 
 import ast
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
 _WORDS = {"and", "or", "not", "in", *FUNCTIONS}
 # Text in quotes is not a key, nor is the tail of a number such as 1e3.
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_][\w+-]*(?:\.[\w+-]*\w)*")
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")  # of conditions, which have an operator
+_PART = r"(?:[\w+-]*(?:\w|\{[^{}\s]*\}))+"
+_SHORT = re.compile(
+    rf"\"[^\"]*\"|'[^']*'|(?<![\w.}}])(?:\.(?=[A-Za-z_{{])|(?=[A-Za-z_{{])){_PART}(?:\.{_PART})*"
+)
 
 
 class ClaimError(Exception):
@@ -50,6 +59,32 @@ def check(condition: str, results: Mapping[str, Mapping[str, Any]]) -> str:
     except (SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         reason = f"cannot be checked: {error.msg if isinstance(error, SyntaxError) else error}"
     return f"{_replace(condition, shown)} {reason}"
+
+
+def write_out(condition: str, prefix: str) -> str:
+    """Return a condition with whole keys.
+
+    A key that begins with a dot gets the prefix, and each of those that `{a,b}` in a key stands for
+    is listed.
+
+    >>> write_out("max(.gain.{20,50}.high) < 0.02", "deep")
+    'max(deep.gain.20.high, deep.gain.50.high) < 0.02'
+    """
+
+    def whole(match: re.Match[str]) -> str:
+        key = match[0]
+        if key[0] in "\"'":
+            return key
+        if key[0] == ".":
+            if not prefix:
+                raise ValueError(f"{key} begins with a dot, but the claims have no prefix")
+            key = prefix + key
+        parts = re.split(r"\{(.*?)\}", key)
+        parts[1::2] = [part.split(",") for part in parts[1::2]]
+        choices = [part if isinstance(part, list) else [part] for part in parts]
+        return ", ".join(map("".join, product(*choices)))
+
+    return _SHORT.sub(whole, condition)
 
 
 def _allow_condition(node: ast.expr) -> None:

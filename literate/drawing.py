@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from joblib import delayed
 
@@ -89,7 +89,7 @@ def figure(draw: Callable[P, Drawn | str]) -> Callable[..., str]:
         [(pdf, alt)] = compute([delayed(_pdf)(draw, args, kwargs, font())], also=also, alone=True)
         if not pdf:
             return _included(alt, name)
-        first, other = _drawn.setdefault(name, (_place(), pdf))
+        first, other = _drawn.setdefault(name, (results.block(), pdf))
         if other != pdf:
             raise ValueError(
                 f"{first}figures/{name}.pdf holds another figure already, drawn there: give this"
@@ -122,14 +122,8 @@ results.checks.append(unprinted)
 def _included(text: str, name: str) -> Included:
     included = Included(text)
     included.name = name
-    _unprinted[name] = _place()
+    _unprinted[name] = results.block()
     return included
-
-
-def _place() -> str:
-    """Return where PythonTeX's current block begins, as messages start; empty elsewhere."""
-    pytex = getattr(sys.modules["__main__"], "pytex", None)
-    return f"{results.file_of_block(pytex.instance)}:{pytex.line}: " if pytex else ""
 
 
 def _pdf(
@@ -262,12 +256,12 @@ def draw_estimates(
     ax.errorbar(x, y, yerr=ends, **line)
 
 
-def logarithmic(ax: Axes) -> None:
-    """Give the horizontal axis a logarithmic scale with plain numbers."""
+def logarithmic(ax: Axes, axis: Literal["x", "y"] = "x") -> None:
+    """Give an axis a logarithmic scale with plain numbers."""
     from matplotlib.ticker import FuncFormatter
 
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+    getattr(ax, f"set_{axis}scale")("log")
+    getattr(ax, f"{axis}axis").set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
     ax.minorticks_off()
     ax.grid(axis="y")
 
@@ -277,13 +271,6 @@ def colours(n: int) -> list[str]:
     import matplotlib.pyplot as plt
 
     return plt.rcParams["axes.prop_cycle"].by_key()["color"][:n]
-
-
-def lines(n: int) -> Iterator[dict[str, Any]]:
-    """Yield colour and marker of each of `n` lines, without the cycle's third, too light colour."""
-    cycle = [colour for number, colour in enumerate(colours(5)) if number != 2] + ["black"]
-    for number, marker in enumerate(markers(n)):
-        yield {"color": cycle[number % len(cycle)], "marker": marker}
 
 
 def markers(n: int) -> list[str]:

@@ -415,10 +415,11 @@ class _Flattener:
         key = self._inner(match[1], source)
         if key not in self.results:
             raise source.error(f"the last build has no result {key}: run latexmk")
-        value, *bounds = self.results[key]
+        value, *interval = self.results[key]
         if name == "result":
             return value
-        return rf"\num{{{value}}}~[" + r",~".join(rf"\num{{{bound}}}" for bound in bounds) + "]"
+        low, high, unit = interval
+        return rf"\num{{{value}}}{unit}~[\num{{{low}}},~\num{{{high}}}]"
 
     def _claim(self, source: Source, _: str, match: re.Match[str]) -> str:
         first = source.line_of(match.start(2))

@@ -212,18 +212,18 @@ sub run_record {
     return %run;
 }
 
-# Whether a run did not end well, its files are not as it left them, or a claim is new.
+# Whether a run did not end well, its files are not as it left them, or it checked other claims.
 sub outdated {
     my %run = @_;
     my $claims = join '', read_lines(($aux_dir1 // '') . "$job.claims");
     my %places = map { $_ => 1 } $claims =~ /(.*\n.*\n)/g;
-    my @claims = grep { !/^% / } split /^/, $claims;
+    my %claims = map { s/\s+$//r => 1 } grep { !/^% / } split /^/, $claims;
     my $blocks = blocks(($aux_dir1 // '') . "$job.pytxcode");
     return $run{state} ne 'complete'
         || ($blocks && $blocks ne $run{blocks})
         || grep({ digest(split / /, $_, 2) ne $run{inputs}{$_} } keys %{$run{inputs}})
         || $run{n_claims} != keys %places    # one less is checked already, but counted
-        || grep { !$run{claims}{s/\s+$//r} } @claims;
+        || grep { !$run{claims}{$_} || !$claims{$_} } keys %claims, keys %{$run{claims}};
 }
 
 # What macros.tex and results.py compute as well: a digest of the code, wherever it stands.

@@ -111,6 +111,8 @@ def _table(rows: str, before: str = r"\b", after: str = r"\b") -> re.Pattern[str
 
 
 TYPED = "number by hand"
+LONG = "condition to be named by results.claims"
+LONGEST = 60  # characters of a condition within a sentence
 HIDDEN = re.compile(NOT_PROSE, re.VERBOSE)
 SOUGHT = (
     (TYPED, _table(NUMBER, r"(?<![\w.])(?<![A-Za-z]-)", "")),
@@ -143,7 +145,7 @@ def find(text: str, name: str | Path = "paper.tex", *, only: str = "") -> list[F
     With `only`, just the findings of that kind are returned.  This works on hostile texts, too,
     where the search for words may never end.
     """
-    sought = [(kind, table) for kind, table in SOUGHT if only in ("", kind)]
+    sought = [(kind, table) for kind, table in SOUGHT if kind == only] or SOUGHT
     return list(_find(text, Path(name).name, Path(name).parent, sought))
 
 
@@ -158,6 +160,11 @@ def _find(
     ends = sorted(stops | {m.start() for m in BREAK.finditer(source)})
     cited = {bisect(ends, m.start()) for m in hidden if m["cite"]}
     found = []
+    for match in (m for m in hidden if m["condition"] and sought is SOUGHT):
+        condition = " ".join(match["condition"][1:-1].split())
+        if len(condition) > LONGEST:
+            line = source.count("\n", 0, match.start()) + 1
+            found.append(Finding(file, line, LONG, condition[:LONGEST]))
     for kind, match in ((kind, m) for kind, table in sought for m in table.finditer(prose)):
         start, line = match.start(), source.count("\n", 0, match.start()) + 1
         known = [literals for begin, end, literals in claims if begin <= start < end]

@@ -27,7 +27,8 @@ from types import TracebackType
 from typing import Any, get_args, get_type_hints
 
 import literate
-from literate import ROOT, cache, chance, claims, inputs, tex
+from literate import ROOT, cache, chance, inputs, tex
+from literate.claims import NAME, ClaimError, check, write_out
 from literate.estimate import Estimate
 
 UNITS = literate.study()["tool"]["literate"]["units"]
@@ -37,7 +38,10 @@ UNSEEN = ("h5py", "tables", "netCDF4", "pyarrow.parquet", "pyarrow.feather")
 checks: list[Callable[[], list[str]]] = []  # at the run's end, each returns lines of errors
 _values: dict[str, dict[str, Any]] = {}
 _printed: dict[str, str] = {}  # in braces a value, and the bounds of its interval if it has one
-_claims: dict[str, str] = {}  # each condition, and why it does not hold
+_claims: dict[str, str] = {}  # each condition or name of some, and why it does not hold
+_named: dict[
+    str, tuple[list[str], str]
+] = {}  # conditions with a name, and the place of their block
 _n_claims = 0  # how many LaTeX has met
 _seed: int | None = None
 _lock: Any = None
@@ -82,7 +86,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
     def failed(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, claims.ClaimError):
+        if isinstance(error, ClaimError):
             print(f"ClaimError: {error}", file=sys.stderr)
             return
         place, source = _place(traceback.extract_tb(trace), pytex)
@@ -128,7 +132,7 @@ def begin(pytex: Any, *, seed: int | None = None) -> None:
         pytex.add_dependencies(*(str(ROOT / name) for name in read))
         cleanup()  # so that what blocks printed is typeset even if the run fails here
         if false:
-            raise claims.ClaimError(false)
+            raise ClaimError(false)
 
     pytex.cleanup = complete
 
@@ -176,8 +180,9 @@ def record(
 
     `by` names what computed the value: without it a dataclass's own name, or the document's.
     A dataclass may name units of its own: `share: Annotated[float, "share of samples"]`.  Fractions
-    are printed with `digits` digits.  A `seed` of the value's own, several seeds, or () may replace
-    the run's seed.
+    are printed with `digits` digits, and what has a unit such as "share of samples" or "difference
+    of shares" in percent, with two digits fewer, one at most.  Parameters are printed at their
+    shortest.  A `seed` of the value's own, several seeds, or () may replace the run's seed.
 
     Raises TypeError for what cannot be recorded.  Raises ValueError for NaN, for a key that has
     another value already and for one with other characters than ASCII letters, digits and `_.+-`.
@@ -211,6 +216,28 @@ def record(
             record(f"{key}.{position}", item, **about)
     else:
         _add(key, value, **{**about, "by": by or f"{_job}.tex"})
+
+
+def claims(prefix: str, **named: str | Sequence[str]) -> None:
+    r"""Name conditions, all of which have to hold, for `\claim{name}{text}` anywhere in the text.
+
+    In a condition, keys that begin with a dot get the prefix, and `{a,b}` in a key stands for
+    several keys, as in `max(.gain.{20,50}.high) < 0.02`.  results.json has them written out, under
+    `claims.name`.
+
+    Raises ValueError for a name that is taken or has other characters than lower-case letters,
+    digits and underscores, and for a condition that could not be checked.
+    """
+    for name, conditions in named.items():
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name} cannot name a claim: use lower-case letters, digits and _")
+        if name in _named:
+            raise ValueError(f"{name} names two claims: rename one")
+        parts = [conditions] if isinstance(conditions, str) else conditions
+        parts = [write_out(condition, prefix) for condition in parts]
+        whole = " and ".join(f"({part})" if " or " in part else part for part in parts)
+        record(f"claims.{name}", whole, by="results.claims", seed=())
+        _named[name] = parts, block()
 
 
 def _unit(hint: Any) -> str:
@@ -261,9 +288,13 @@ def _add(
         unit = UNITS.get(key.rpartition(".")[2], "count")
     else:
         value = float(value)  # numpy's, too
-        printed = [tex.decimal(value, digits)]
-        printed += [tex.decimal(bound, min(tex.BOUND_DIGITS, digits)) for bound in bounds]
-        unit = "1" if ".parameters." in key else unit
+        unit = "1" if (setting := ".parameters." in key) else unit
+        if is_share := re.search(r"\bshares?\b", unit) is not None:
+            digits = max(0, min(digits - 2, 1))
+        scale = 100 if is_share else 1
+        printed = [f"{value:g}" if setting else tex.decimal(scale * value, digits)]
+        printed += [tex.decimal(scale * b, min(tex.BOUND_DIGITS, digits)) for b in bounds]
+        printed += [r"\,\%" * unit.startswith("share")] * bool(bounds)
     entry = {
         "value": value,
         "by": by,
@@ -299,8 +330,27 @@ def _false_claims() -> str:
         places = sorted({(file, _claim_line(file, int(n), c), c) for c, file, n in written})
     _n_claims = len(written)
     record("paper.n_claims", len(places), by="results.begin")
-    _claims.update({condition: claims.check(condition, _values) for _, _, condition in places})
-    return "\n".join(f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c])
+    _claims.update({condition: _why_false(condition) for _, _, condition in places})
+    false = [f"{file}:{line}: {_claims[c]}" for file, line, c in places if _claims[c]]
+    unused = _named.keys() - _claims.keys()
+    return "\n".join(
+        false
+        + [
+            rf"{_named[name][1]}no \claim{{{name}}} is in the text: write one, or remove the name"
+            for name in sorted(unused)
+        ]
+    )
+
+
+def _why_false(condition: str) -> str:
+    """Return why a condition, or one of those with this name, does not hold; empty if it does."""
+    if not NAME.fullmatch(condition):
+        return check(condition, _values)
+    if condition not in _named:
+        near = " ".join(difflib.get_close_matches(condition, _named, n=3))
+        return f"{condition} names no claim: write it into results.claims; near it: {near}"
+    why = "; ".join(filter(None, (check(part, _values) for part in _named[condition][0])))
+    return why and f"{condition}: {why}"
 
 
 def _claim_line(file: str, line: int, condition: str) -> int:
@@ -337,6 +387,12 @@ def _place(frames: Sequence[traceback.FrameSummary], pytex: Any) -> tuple[str, s
     ]
     source = f" ({inputs.relative(inner[-1].filename)}:{inner[-1].lineno})" if inner else ""
     return f"{file_of_block(instance)}:{line}", source
+
+
+def block() -> str:
+    """Return where PythonTeX's current block begins, as messages start; empty elsewhere."""
+    pytex = getattr(sys.modules["__main__"], "pytex", None)
+    return f"{file_of_block(pytex.instance)}:{pytex.line}: " if pytex else ""
 
 
 def file_of_block(instance: str) -> str:

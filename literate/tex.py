@@ -94,6 +94,17 @@ def pm(mean: float, sd: float, digits: int = 4) -> TeX:
     return TeX(f"{shown} {bounds(mean, digits)}") if _has_bounds(mean) else shown
 
 
+def percent(value: float) -> Estimate:
+    r"""Return a share in percent, with its interval if it has one.
+
+    >>> interval(percent(Estimate(0.93, 0.9007, 0.9511)), 1)
+    '\\num{93.0} [\\num{90.1}, \\num{95.1}]'
+    """
+    if not isinstance(value, Estimate):
+        return Estimate(100 * value)
+    return Estimate(100 * value, 100 * value.low, 100 * value.high, value.n)
+
+
 def p_value(p: float) -> TeX:
     r"""Return a p-value with three decimals, or state that it is below what they can show.
 

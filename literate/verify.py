@@ -42,7 +42,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from literate import ROOT, delivered, study
+from literate import ROOT, claims, delivered, study
 from literate.trees import git
 
 SHOWN = 20  # differences
@@ -235,6 +235,11 @@ def verify(root: Path, folder: Path, pdf: Path | None) -> list[str]:
     print(*(f"Allowed: {value}\n" for value in allowed[:SHOWN]), sep="", end="")
     source = (folder / "paper.tex").read_text(encoding="utf-8")
     found = [f"{value}{_printed(value.key, source)}" for value in values if not value.fine]
+    found += [
+        f"{key}, as committed: {why}"
+        for key, entry in committed.items()
+        if key.startswith("claims.") and (why := claims.check(entry["value"], committed))
+    ]
     found += [
         f"{key}: {entry['value']} of what a kept record was made of changed since: compute it anew"
         for key, entry in rebuilt.items()

@@ -60,8 +60,8 @@ class Dataset:
 class Summary:
     """A description of a data set and of its split for the reader.
 
-    Mean, standard deviation (ddof 0) and range are over all entries of the training samples, before
-    scaling.
+    Mean, standard deviation (with ddof 0, as the reference printed it) and range are over all
+    entries of the training samples, before scaling.
     """
 
     n_samples: int

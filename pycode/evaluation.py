@@ -1,7 +1,8 @@
 """Fits and scores of models; no other module trains.
 
-An estimator is any classifier of scikit-learn, usually a Pipeline with its preprocessing.  Where
-parameters are varied, their names are those of the pipeline's last step.
+An estimator is any classifier of scikit-learn, usually a Pipeline with its preprocessing, or a
+search for a pipeline's parameters.  Where parameters are varied, their names are those of the
+pipeline's last step.
 """
 
 import warnings
@@ -9,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
-from math import ceil, log
 from typing import Any, cast
 
 import numpy as np
@@ -17,13 +17,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import (
-    HalvingGridSearchCV,
-    ParameterGrid,
-    RepeatedStratifiedKFold,
-    StratifiedKFold,
-)
+from sklearn.model_selection import ParameterGrid, RepeatedStratifiedKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from literate.cache import remembered
@@ -41,37 +35,45 @@ PARTS: tuple[str, ...] = ("train", "validation", "test")
 class Score:
     """A model's accuracy, the share of samples it classifies correctly, on each part of a split.
 
-    `correct` says which samples of each part these are.  `cv_in_fold` and `cv_in_fold_sd` are the
-    mean and standard deviation (ddof 0) over the folds of the training samples.  Each fold's
-    preprocessing saw only the samples that the fold was trained on.
+    `correct` says which samples of each part these are.
     """
 
     train: Accuracy
     validation: Accuracy
     test: Accuracy
-    cv_in_fold: Accuracy
-    cv_in_fold_sd: Share
     n_bytes: int  # of the fitted model's arrays, a measure of complexity for all models
+    parameters: Mapping[str, Any]  # that a search has chosen
     estimator: Any = field(repr=False)  # fitted on the training samples
     correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True)
-class CrossValidation:
-    """A model's mean accuracy over the folds of the training samples, and its s.d. (ddof 0)."""
+class Reference:
+    """A model's accuracies by the protocol of the paper that this one extends.
 
+    `cv` is the mean over five folds of training samples that were scaled once, before folding, and
+    `cv_in_fold` over the same folds scaled within each.  Their standard deviations have ddof 0, as
+    in that paper, and all others here ddof 1.
+    """
+
+    train: Accuracy
+    validation: Accuracy
+    test: Accuracy
     cv: Accuracy
     cv_sd: Share
+    cv_in_fold: Accuracy
+    cv_in_fold_sd: Share
 
 
 @dataclass(frozen=True)
-class RepeatedCrossValidation:
-    """A model's accuracies in a repeated cross-validation."""
+class CrossValidation:
+    """A model's accuracies on the folds of a repeated cross-validation."""
 
     accuracies: NDArray[np.float64] = field(repr=False)
     n_train: int  # samples that each fit saw
     n_test: int
     mean: Accuracy  # with Nadeau and Bengio's interval
+    sd: Share  # over the folds
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Variant:
 class LearningCurve:
     """A model's accuracies in cross-validation for each number of training samples.
 
-    The sequences are (n_sizes,): mean and standard deviation over the folds.
+    The sequences are (n_sizes,): mean and standard deviation over the folds (with ddof 0, as the
+    reference printed it).
     """
 
     sizes: tuple[int, ...]
@@ -102,27 +105,15 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class Trial:
-    """A setting of a search: its parameters and its accuracy over the folds."""
+    """A setting of a search: its parameters and its accuracy over the folds.
+
+    The standard deviation has ddof 0, as the reference printed it.
+    """
 
     parameters: Mapping[str, Any]
     mean: Accuracy
     sd: Share
     n_train: int  # samples that each fit saw
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """A search for parameters by cross-validation on all training samples, and its cost.
-
-    After each trial or round, `path` has the cost so far and the best score: that of the grid so
-    far, or that of the round.  A fit on all samples of a fold's training part costs 1.
-    """
-
-    tuned: Variant  # the best setting, fitted anew
-    score: float  # its mean accuracy over the folds
-    n_fits: int
-    cost: float
-    path: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -136,33 +127,33 @@ class Spread:
     max: Share
 
 
-def score(estimator: BaseEstimator, split: Split, *, cv: int = 5) -> Score:
+def score(estimator: BaseEstimator, split: Split) -> Score:
     """Return the accuracies of a copy of `estimator` fitted on the training samples."""
-    return compare({"": estimator}, split, cv=cv)[""]
+    return compare({"": estimator}, split)[""]
 
 
-def compare(
-    candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
-) -> dict[str, Score]:
+def compare(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Score]:
     """Return the score of each candidate, by its name.
 
-    Warns of a model whose fit has not converged.
+    Of a search the score has the best pipeline and its parameters.  Warns of a model whose fit has
+    not converged.
     """
     _require_classifiers(candidates)
-    fits = _fit.map(candidates.values(), **_arrays(split))
-    folds = _cross_validations(candidates, split, cv)
     scores: dict[str, Score] = {}
-    for name, (fitted, converged, *parts) in zip(candidates, fits, strict=True):
+    for name, (fitted, converged, *parts) in zip(
+        candidates, _fit.map(candidates.values(), **_arrays(split)), strict=True
+    ):
         if not converged:  # warn in each build, not only in the one that fits
             message = f"{name or fitted} has not converged: let it make more steps"
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
         correct = dict(zip(PARTS, parts, strict=True))
+        estimator = getattr(fitted, "best_estimator_", fitted)
+        chosen = getattr(fitted, "best_params_", {})
         scores[name] = Score(
             **{part: inference.proportion(right) for part, right in correct.items()},
-            cv_in_fold=folds[name].cv,
-            cv_in_fold_sd=folds[name].cv_sd,
-            n_bytes=n_bytes(_last(fitted)),
-            estimator=fitted,
+            n_bytes=n_bytes(_last(estimator)),
+            parameters={key.rpartition("__")[2]: value for key, value in chosen.items()},
+            estimator=estimator,
             correct=correct,
         )
     return scores
@@ -202,16 +193,30 @@ def scaled_once(estimator: BaseEstimator, split: Split) -> tuple[BaseEstimator, 
     return estimator[-1], replace(split, **transformed)
 
 
-def cross_validate_scaled_once(
+def reference_protocol(
     candidates: Mapping[str, BaseEstimator], split: Split, *, cv: int = 5
-) -> dict[str, CrossValidation]:
-    """Return each candidate's accuracy over folds that are `scaled_once`."""
-    _require_classifiers(candidates)
-    found = {}
-    for name, candidate in candidates.items():
-        model, scaled = scaled_once(candidate, split)
-        found |= _cross_validations({name: model}, scaled, cv)
-    return found
+) -> dict[str, Reference]:
+    """Score each candidate as the paper that this one extends did, and scaled in each fold."""
+    scores = compare(candidates, split)
+    y = split.y_train
+    folds = list(StratifiedKFold(cv).split(split.X_train, y))
+    runs = [scaled_once(candidate, split) for candidate in candidates.values()]
+    runs += [(candidate, split) for candidate in candidates.values()]
+    fits = [(model, *fold, part.X_train) for model, part in runs for fold in folds]
+    found = np.array(_fit_fold.map(*zip(*fits, strict=True), y=y))[:, 1]
+    once, in_fold = np.reshape(found, (2, len(candidates), cv))
+    return {
+        name: Reference(
+            s.train,
+            s.validation,
+            s.test,
+            _over_folds(a, len(y)),
+            inference.exact(a.std()),
+            _over_folds(b, len(y)),
+            inference.exact(b.std()),
+        )
+        for (name, s), a, b in zip(scores.items(), once, in_fold, strict=True)
+    }
 
 
 def cross_validate(
@@ -219,12 +224,12 @@ def cross_validate(
     split: Split,
     *,
     cv: int = 5,
-    repeats: int = 5,
+    repeats: int = 2,
     seed: int = 42,
-) -> dict[str, RepeatedCrossValidation]:
+) -> dict[str, CrossValidation]:
     """Return each candidate's accuracies on the same folds of the training samples.
 
-    There are `cv` times `repeats` folds.
+    There are `cv` times `repeats` folds.  For searches this is nested cross-validation.
     """
     _require_classifiers(candidates)
     X, y = split.X_train, split.y_train
@@ -234,13 +239,18 @@ def cross_validate(
     size = {"n_train": n_train, "n_test": n_test}
     accuracies = _score_folds(candidates.values(), X, y, splits)[:, :, 1]
     return {
-        name: RepeatedCrossValidation(row, **size, mean=inference.corrected_mean(row, **size))
+        name: CrossValidation(
+            row,
+            **size,
+            mean=inference.corrected_mean(row, **size, bounds=(0, 1)),
+            sd=inference.exact(row.std(ddof=1)),
+        )
         for name, row in zip(candidates, accuracies, strict=True)
     }
 
 
 def compare_folds(
-    folds: Mapping[str, RepeatedCrossValidation],
+    folds: Mapping[str, CrossValidation],
 ) -> dict[tuple[str, str], ResampledTest]:
     """Compare every pair of models on the folds of a repeated cross-validation."""
     size = next(iter(folds.values()))
@@ -253,7 +263,8 @@ def learning_curve(
 ) -> LearningCurve:
     """Return the accuracies in cross-validation for growing numbers of training samples.
 
-    The numbers are `n_sizes` even shares of the training folds, the first samples of each.
+    The numbers are `n_sizes` even shares of the training folds, the first samples of each.  As in
+    the paper that this one extends, the standard deviations have ddof 0.
     """
     _require_classifiers({"": estimator})
     X, y = split.X_train, split.y_train
@@ -305,7 +316,8 @@ def search(
 ) -> list[Trial]:
     """Return every setting of `grid`, best first, by accuracy in cross-validation.
 
-    Uses the first `n_samples` training samples.  Equals keep the grid's order.
+    Uses the first `n_samples` training samples.  Equals keep the grid's order.  As in the paper
+    that this one extends, the standard deviations have ddof 0.
     """
     _require_classifiers({"": estimator})
     X, y = split.X_train[:n_samples], split.y_train[:n_samples]
@@ -324,45 +336,12 @@ def search(
     return sorted(trials, key=lambda trial: -trial.mean)
 
 
-def tune(
-    estimator: BaseEstimator, grid: Grid, split: Split, *, cv: int = 3, seed: int = 42
-) -> dict[str, Tuning]:
-    """Find the best setting of `grid` by trying all, and by successive halving (Jamieson 2016).
-
-    Both searches use all training samples.  Halving starts with few samples.  It keeps the better
-    third of the settings for three times as many samples, until it uses all of them
-    (HalvingGridSearchCV).
-    """
-    _require_classifiers({"": estimator})
-    X, y = split.X_train, split.y_train
-    settings: list[dict[str, Any]] = list(ParameterGrid(dict(grid)))
-    rounds = _halve(estimator, grid, X, y, cv, seed)
-    candidates = [with_parameters(estimator, some) for some in settings]
-    folds = _score_folds(candidates, X, y, list(StratifiedKFold(cv).split(X, y)))
-    means = folds[:, :, 1].mean(axis=1)
-    grid_path = [(cv * (n + 1.0), float(m)) for n, m in enumerate(np.maximum.accumulate(means))]
-    rounds_path, spent = [], 0.0
-    for n_samples, scores, _ in rounds:
-        spent += cv * len(scores) * n_samples / len(y)
-        rounds_path.append((spent, max(scores)))
-    found = {
-        "grid": (settings[int(means.argmax())], cv * len(settings), grid_path),
-        "halving": (rounds[-1][2], cv * sum(len(scores) for _, scores, _ in rounds), rounds_path),
-    }
-    refit = [{key: [value] for key, value in setting.items()} for setting, _, _ in found.values()]
-    tuned = vary(estimator, refit, split)
-    return {
-        name: Tuning(variant, path[-1][1], n_fits, path[-1][0], tuple(path))
-        for (name, (_, n_fits, path)), variant in zip(found.items(), tuned, strict=True)
-    }
-
-
 def reseed(
     candidates: Mapping[str, BaseEstimator], split: Split, *, seeds: Sequence[int]
 ) -> dict[str, Spread]:
     """Return how each candidate's test accuracy varies with its own seed, on the same split."""
     runs = [(split, {"random_state": seed}) for seed in seeds]
-    return _spread(candidates, runs, inference.mean)
+    return _spread(candidates, runs, partial(inference.mean, bounds=(0, 1)))
 
 
 def resplit(
@@ -375,7 +354,7 @@ def resplit(
     """
     runs = [(data.split(dataset, seed=seed), {}) for seed in seeds]
     size = {"n_train": len(runs[0][0].y_train), "n_test": len(runs[0][0].y_test)}
-    return _spread(candidates, runs, partial(inference.corrected_mean, **size))
+    return _spread(candidates, runs, partial(inference.corrected_mean, **size, bounds=(0, 1)))
 
 
 def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Calibration]:
@@ -450,17 +429,6 @@ def _arrays(split: Split) -> dict[str, NDArray[Any]]:
     return {name: getattr(split, name) for part in PARTS for name in (f"X_{part}", f"y_{part}")}
 
 
-def _cross_validations(
-    candidates: Mapping[str, BaseEstimator], split: Split, cv: int
-) -> dict[str, CrossValidation]:
-    X, y = split.X_train, split.y_train
-    folds = _score_folds(candidates.values(), X, y, list(StratifiedKFold(cv).split(X, y)))
-    return {
-        name: CrossValidation(_over_folds(row, len(y)), inference.exact(row.std()))
-        for name, row in zip(candidates, folds[:, :, 1], strict=True)
-    }
-
-
 def _score_folds(
     estimators: Iterable[BaseEstimator], X: Any, y: Any, folds: Folds
 ) -> NDArray[np.float64]:
@@ -474,7 +442,8 @@ def _score_folds(
 def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Estimate:
     """Return the folds' mean accuracy, with its interval, if all `n` samples are tested once."""
     n_test = n // len(accuracies)
-    return inference.corrected_mean(accuracies, n_train=n_train or n - n_test, n_test=n_test)
+    n_train = n_train or n - n_test
+    return inference.corrected_mean(accuracies, n_train=n_train, n_test=n_test, bounds=(0, 1))
 
 
 def _spread(
@@ -494,38 +463,6 @@ def _spread(
         name: Spread(tuple(row), mean(row), inference.standard_deviation(row), min(row), max(row))
         for name, row in zip(candidates, found.tolist(), strict=True)
     }
-
-
-@remembered
-def _halve(
-    estimator: BaseEstimator, grid: Grid, X: Any, y: Any, cv: int, seed: int
-) -> list[tuple[int, list[float], dict[str, Any]]]:
-    """Return each round of a successive halving: its size, its scores and its best setting.
-
-    The size is the number of samples that the round uses.
-    """
-    prefix = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
-    folds, strict = cast(Any, StratifiedKFold(cv)), cast(Any, "raise")
-    n_settings = len(ParameterGrid(dict(grid)))
-    # As many rounds as the settings allow, but with enough samples to hold some out.
-    fewest = len(y) // 3 ** (ceil(log(n_settings, 3)) - 1)
-    search = HalvingGridSearchCV(
-        estimator,
-        {prefix + key: list(values) for key, values in grid.items()},
-        cv=folds,
-        min_resources=min(len(y), max(fewest, 20 * len(np.unique(y)))),
-        random_state=seed,
-        refit=False,
-        error_score=strict,
-    ).fit(X, y)
-    found, rounds = search.cv_results_, []
-    for n in range(search.n_iterations_):
-        inside = np.flatnonzero(found["iter"] == n)
-        scores = found["mean_test_score"][inside]
-        best = found["params"][inside[scores.argmax()]]
-        setting = {key.removeprefix(prefix): value for key, value in best.items()}
-        rounds.append((int(found["n_resources"][inside[0]]), scores.tolist(), setting))
-    return rounds
 
 
 @remembered
@@ -550,6 +487,9 @@ def _fit(
     for warning in caught:
         if warning not in unfinished:
             warnings.warn(warning.message, stacklevel=2)
+    best = _last(getattr(fitted, "best_estimator_", fitted))
+    if best is not _last(fitted):  # a search, whose other settings may take as long as they like
+        unfinished = 0 < getattr(best, "max_iter", 0) <= np.max(getattr(best, "n_iter_", 0))
     return (
         fitted,
         not unfinished,
@@ -563,6 +503,9 @@ def _fit(
 def _fit_fold(estimator: Any, train: Any, test: Any, X: Any, y: Any) -> tuple[float, float]:
     """Fit a copy on samples `train` and return its accuracies on `train` and on `test`."""
     fitted: Any = clone(estimator)
-    fitted.fit(data.take(X, train), y[train])
+    with warnings.catch_warnings():
+        # `compare` warns of the models that the paper reports, and a search may try any others.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted.fit(data.take(X, train), y[train])
     parts = [(data.take(X, positions), y[positions]) for positions in (train, test)]
     return fitted.score(*parts[0]), fitted.score(*parts[1])

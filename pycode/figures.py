@@ -1,17 +1,18 @@
 """The paper's figures.
 
-Plotting libraries are imported where they are used: a figure whose content has not changed is
-remembered, and then nobody waits for them.
+`width` and `fontsize` are those of the text around a figure, in TeX's points.  Plotting libraries
+are imported where they are used: a figure whose content has not changed is remembered, and then
+nobody waits for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from literate.drawing import (
     Drawn,
@@ -19,12 +20,11 @@ from literate.drawing import (
     draw_estimates,
     figure,
     inches,
-    lines,
     logarithmic,
     markers,
     panels,
 )
-from pycode.evaluation import LearningCurve, Score, Spread, Tuning, Variant
+from pycode.evaluation import CrossValidation, LearningCurve, Score, Spread, Variant
 from pycode.inference import Calibration, Estimate
 from pycode.inspection import Confidence, Importances, precision_at
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST = 5  # samples in a bin that the reliability diagram shows
+PARTS = {"train": "0.7", "validation": "0.4", "test": "0"}  # greys: colours are for models
+# Each has one colour in all figures; others get those that follow.
+MODELS = ("logistic", "random forest", "SVM", "MLP", "CNN", "VGG-like", "residual")
 
 Scores = Mapping[str, Score]
 
@@ -39,6 +42,7 @@ Scores = Mapping[str, Score]
 @figure
 def performance(
     scores: Scores,
+    folds: Mapping[str, CrossValidation],
     curve: LearningCurve,
     confusion: NDArray[np.int64],
     classes: tuple[str, ...],
@@ -49,21 +53,21 @@ def performance(
 ) -> Drawn:
     r"""Draw the models' performance and return its `\includegraphics`.
 
-    The file is figures/performance.pdf.  Panels: (a) accuracy of each model on each part of the
-    split; (b) in cross-validation, with standard deviations; (c) the learning curve; (d) the
-    confusion matrix of `best`.  `width` is that of the text and `fontsize` that of its letters, in
-    TeX's points.
+    Panels: (a) accuracy on each part of the split, with intervals; (b) on the folds of a
+    cross-validation, with mean and standard deviation; (c) learning curve; (d) confusion matrix of
+    `best`.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_accuracies(axes[0], scores)
-    _draw_cross_validation(axes[1], scores)
+    _draw_folds(axes[1], folds)
     _draw_learning_curve(axes[2], curve)
     _draw_confusion(axes[3], confusion, classes, best)
     low, high = curve.validation[0], curve.validation[-1]
     right = np.trace(confusion) / confusion.sum()
+    means = ", ".join(f"{name} {found.mean:.2f}" for name, found in folds.items())
     return fig, (
         f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
-        f" (b) Cross-validation accuracy: {_listed(scores, 'cv_in_fold')}."
+        f" (b) Cross-validation accuracy: {means}."
         f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]}"
         f" samples to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at"
         f" {curve.train[-1]:.2f}."
@@ -83,9 +87,8 @@ def behaviour(
 ) -> Drawn:
     r"""Draw the models' behaviour and return its `\includegraphics`.
 
-    The file is figures/behaviour.pdf.  Panels: (a) the forest's importances, ranked; (b) the
-    confidence of the MLP on test samples; (c) accuracy against the size of the fitted model; (d)
-    training against validation accuracy.  `width` and `fontsize` are those of the text.
+    Panels: (a) the forest's importances, ranked; (b) confidence of the MLP on test samples; (c)
+    accuracy against the size of the fitted model; (d) validation against training accuracy.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_importances(axes[0], importances)
@@ -106,39 +109,39 @@ def behaviour(
 
 @figure
 def ablation(
+    activations: Sequence[Variant],
     penalties: Sequence[Variant],
     architectures: Sequence[Variant],
-    tuned: Mapping[str, Tuning],
     seeds: Mapping[str, Mapping[str, Spread]],
     *,
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""Draw the effects of the MLP's parameters and return their `\includegraphics`.
+    r"""Draw the effects of the MLP's parts and of seeds and return their `\includegraphics`.
 
-    The file is figures/ablation.pdf.  Panels: (a) accuracy against the penalty, with early stopping
-    and without; (b) validation accuracy against the number of parameters; (c) the score of each
-    search against its cost so far; (d) the test accuracies with different seeds.  `width` and
-    `fontsize` are those of the text.
+    Panels: (a) validation accuracy by activation and optimiser; (b) accuracy against the penalty,
+    with early stopping and without; (c) validation accuracy against the number of parameters; (d)
+    test accuracies with different seeds.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
-    _draw_penalties(axes[0], penalties)
-    _draw_architectures(axes[1], architectures)
-    _draw_tuning(axes[2], tuned)
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
+    _draw_activations(axes[0], activations)
+    _draw_penalties(axes[1], penalties)
+    _draw_architectures(axes[2], architectures)
     _draw_seeds(axes[3], seeds)
     top = max(architectures, key=lambda variant: variant.validation)
-    searches = ", ".join(f"{n} {t.score:.3f} for {t.cost:.0f} fits" for n, t in tuned.items())
+    reached = "; ".join(
+        "{activation} {solver}".format(**v.parameters) + f" {v.validation:.2f}" for v in activations
+    )
     ranges = "; ".join(
         f"{kind}: " + ", ".join(f"{n} {s.min:.2f} to {s.max:.2f}" for n, s in spreads.items())
         for kind, spreads in seeds.items()
     )
     return fig, (
-        "Four panels. (a) Validation accuracy goes from"
+        f"Four panels. (a) Validation accuracy: {reached}. (b) Validation accuracy goes from"
         f" {penalties[0].validation:.2f} with the smallest penalty to"
         f" {penalties[-1].validation:.2f} with the largest."
-        f" (b) The highest validation accuracy, {top.validation:.2f}, is that of"
-        f" {top.n_parameters} parameters. (c) Scores of the searches: {searches}."
-        f" (d) Test accuracies by seed. {ranges}."
+        f" (c) The highest validation accuracy, {top.validation:.2f}, is that of"
+        f" {top.n_parameters} parameters. (d) Test accuracies by seed. {ranges}."
     )
 
 
@@ -154,9 +157,8 @@ def interpretation(
 ) -> Drawn:
     r"""Draw what the models know and use, and return its `\includegraphics`.
 
-    The file is figures/interpretation.pdf.  Panels: (a) reliability diagram; (b) how many of the
-    most important features are informative or redundant, by each of the `importances`; (c, d) two
-    importances of an image's pixels.
+    Panels: (a) reliability diagram; (b) share of informative or redundant features among the
+    top-ranked, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
     _draw_reliability(axes[0], calibrations)
@@ -179,104 +181,175 @@ def interpretation(
 
 @figure
 def networks(
+    training: Mapping[str, Mapping[str, Sequence[float]]],
     curves: Mapping[str, Mapping[str, Sequence[Any]]],
     depths: Mapping[str, Mapping[str, Estimate]],
-    transfer: Mapping[str, Mapping[str, Estimate]],
     images: Mapping[str, Sequence[Any]],
     *,
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn:
-    r"""Draw what the networks learn, and from what, and return its `\includegraphics`.
+    r"""Draw how the networks learn and what they look at, and return its `\includegraphics`.
 
-    The file is figures/networks.pdf.  Panels: (a) learning curves, of "sizes" and "validation"
-    accuracies; (b) accuracy against depth; (c) accuracy against labelled images per class; (d)
-    "digits" with their "labels", their "maps" of attributions, the same of "shuffled" weights, and
-    "filters".  An image is a flat list of the pixels of a square.  A map or a filter is coloured
-    from minus to plus its largest absolute entry.  `width` and `fontsize` are those of the text.
+    Panels: (a) training loss by "epoch"; (b) learning curves, of "sizes" and "validation"
+    accuracies; (c) accuracy against depth; (d) "digits" with their "labels", their "maps" of
+    attributions, the same of "shuffled" weights, and "filters".  An image is a flat list of the
+    pixels of a square.  A map or a filter is coloured from minus to plus its largest absolute
+    entry.
     """
     height = max(0.62 * inches(width), 4.05)  # five rows of images fit in a narrow text, too
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=height)
-    _draw_curves(axes[0], curves)
-    _draw_depths(axes[1], depths)
-    _draw_transfer(axes[2], transfer)
+    _draw_training(axes[0], training)
+    _draw_curves(axes[1], curves)
+    _draw_depths(axes[2], depths)
     _draw_attributions(axes[3], images)
-    sizes = [size for curve in curves.values() for size in curve["sizes"]]
+    losses = ", ".join(f"{name} {t['loss'][-1]:.2g}" for name, t in training.items())
     ends = ", ".join(
         f"{name} {c['validation'][0]:.2f} to {c['validation'][-1]:.2f}"
         for name, c in curves.items()
     )
-    blocks = ", ".join(next(iter(depths.values())))
-    labelled = ", ".join(next(iter(transfer.values())))
     return fig, (
-        f"Four panels. (a) Validation accuracy with {min(sizes)} to {max(sizes)} samples: {ends}."
-        f" (b) Validation accuracy with {blocks} blocks in a stage: {_series(depths)}."
-        f" (c) Test accuracy with {labelled} labelled images per class: {_series(transfer)}."
+        f"Four panels. (a) Training loss falls to {losses}."
+        f" (b) Validation accuracy from the fewest samples to all: {ends}."
+        f" (c) Validation accuracy with {', '.join(next(iter(depths.values())))} blocks in a stage:"
+        f" {_series(depths)}."
         f" (d) The digits {', '.join(images['labels'])}, maps of what their pixels contribute,"
         f" the same with shuffled weights, and {len(images['filters'])} filters."
     )
 
 
 @figure
-def mistakes(
-    images: NDArray[np.float64],
-    true: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    classes: tuple[str, ...],
+def transfer(
+    accuracy: Mapping[str, Mapping[str, Estimate]],
+    gain: Mapping[str, Mapping[str, Estimate]],
+    *,
+    width: str | float,
+    fontsize: str | float = 10,
+) -> Drawn:
+    r"""Draw accuracy by labelled images per class, and return its `\includegraphics`.
+
+    Panels: (a) accuracy of each method; (b) its difference from the baseline.
+    """
+    height = 0.3 + 0.34 * inches(width)  # with the legend below
+    fig, axes = panels(width, fontsize, columns=2, height=height)
+    styles = _styles(accuracy, known=())
+    for ax, some in zip(axes, (accuracy, gain), strict=True):
+        for name, found in some.items():
+            factor = 1.04 ** (list(accuracy).index(name) - len(accuracy) / 2)
+            x = [int(n) * factor for n in found]
+            draw_estimates(ax, x, found.values(), label=name, markersize=3, **styles[name])
+        logarithmic(ax)
+        ax.set_xticks([int(n) for n in next(iter(some.values()))])
+        ax.set_xlabel("labelled images per class")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    axes[0].set(ylabel="test accuracy", title="(a) accuracy")
+    axes[1].axhline(0, color="0.5", ls="--", lw=0.8)
+    axes[1].set(ylabel="difference in accuracy", title="(b) gain over raw pixels, tuned")
+    return fig, (
+        f"Two panels. (a) Test accuracy with {', '.join(next(iter(accuracy.values())))} labelled"
+        f" images per class: {_series(accuracy)}. (b) Difference from the tuned logistic model on"
+        f" raw pixels: {_series(gain)}."
+    )
+
+
+@figure
+def gallery(
+    images: Sequence[ArrayLike],
+    titles: Sequence[str],
     *,
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn | str:
-    r"""Draw a row of misclassified images and return its `\includegraphics`.
+    r"""Draw a row of images with a title each, and return its `\includegraphics`.
 
-    The file is figures/mistakes.pdf.  `images` is (n, height, width); the title of each image has
-    its true class and the predicted one.  Without images there is no figure, only a sentence that
-    says so.
+    Without images there is no figure, only a sentence that says so.
     """
     if not len(images):
-        return "No test image is misclassified."
-    import seaborn as sns
-
-    height = 0.3 + inches(width) / len(images)
+        return "There is no such image."
+    height = 0.3 + inches(width) / max(len(images), 8)
     fig, axes = panels(width, fontsize, columns=len(images), height=height)
-    for ax, image, right, wrong in zip(axes, images, true, predicted, strict=True):
-        sns.heatmap(image, ax=ax, cmap="Greys", cbar=False, square=True)
-        ax.set(title=f"{classes[right]}, not {classes[wrong]}", xticks=[], yticks=[])
+    for ax, image, title in zip(axes, images, titles, strict=True):
+        ax.pcolormesh(np.asarray(image)[::-1], cmap="Greys")
+        ax.set(xticks=[], yticks=[], aspect="equal")
+        ax.set_title(title, loc="center")
         ax.spines[:].set_visible(True)
-    pairs = ", ".join(f"{classes[r]} as {classes[w]}" for r, w in zip(true, predicted, strict=True))
-    return fig, f"{len(images)} misclassified images: {pairs}."
+    return fig, f"{len(images)} images: {', '.join(titles)}."
+
+
+@figure
+def architectures(
+    layers: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    width: str | float,
+    fontsize: str | float = 10,
+) -> Drawn:
+    r"""Draw a network's layers from left to right, a row each, and return its `\includegraphics`.
+
+    A layer has its "kind" and the "shape" of its output.
+    """
+    from matplotlib.patches import FancyBboxPatch
+
+    fig, (ax,) = panels(width, fontsize, height=0.55 * len(layers) + 0.05)
+    styles, longest = _styles(layers), max(map(len, layers.values()))
+    for row, (name, some) in enumerate(layers.items()):
+        ax.text(-0.15, -row, name, ha="right", va="center")
+        for column, layer in enumerate(some):
+            if column:
+                ax.plot([column - 0.1, column], [-row, -row], color="0.5", zorder=0)
+            ax.add_patch(
+                FancyBboxPatch(
+                    (column + 0.04, -row - 0.32),
+                    0.82,
+                    0.64,
+                    boxstyle="round,pad=0,rounding_size=0.08",
+                    facecolor="white",
+                    edgecolor=styles[name]["color"],
+                )
+            )
+            shape = "\N{MULTIPLICATION SIGN}".join(map(str, layer["shape"]))
+            ax.text(
+                column + 0.45, -row, f"{layer['kind']}\n{shape}", ha="center", va="center", size=7
+            )
+    ax.set(xlim=(-1, longest), ylim=(0.4 - len(layers), 0.4), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig, "; ".join(
+        f"{name}: " + ", ".join(f"{layer['kind']}" for layer in some)
+        for name, some in layers.items()
+    )
 
 
 def _draw_accuracies(ax: Axes, scores: Scores) -> None:
-    import seaborn as sns
-
-    parts = ("train", "validation", "test")
-    rows = [(name, part, getattr(s, part)) for name, s in scores.items() for part in parts]
-    model, part, accuracy = zip(*rows, strict=True)
-    sns.barplot(
-        x=model, y=accuracy, hue=part, ax=ax, saturation=1, edgecolor="black", palette=colours(3)
-    )
-    ax.legend(ncols=3, loc="upper center", columnspacing=1)
-    ax.set(ylim=(0, 1.2), yticks=np.linspace(0, 1, 6), xlabel="", ylabel="accuracy")
-    ax.set_title("(a) accuracy on each part of the samples")
-
-
-def _draw_cross_validation(ax: Axes, scores: Scores) -> None:
-    mean = [score.cv_in_fold for score in scores.values()]
-    sd = [score.cv_in_fold_sd for score in scores.values()]
-    ax.errorbar(list(scores), mean, yerr=sd, fmt="o")
-    ax.margins(x=0.15)
+    for (part, colour), marker, offset in zip(PARTS.items(), "os^", (-0.2, 0, 0.2), strict=True):
+        found = [getattr(score, part) for score in scores.values()]
+        x = [position + offset for position in range(len(found))]
+        draw_estimates(ax, x, found, label=part, color=colour, marker=marker, ls="")
+    ax.set_xticks(range(len(scores)), list(scores))
+    ax.margins(x=0.1)
     ax.grid(axis="y")
-    ax.set(ylabel="accuracy, mean and s.d.", title="(b) cross-validation, training samples")
+    ax.legend(loc="lower right")
+    ax.set(ylabel="accuracy", title="(a) accuracy on each part of the samples")
+
+
+def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
+    styles = _styles(folds)
+    for position, (name, found) in enumerate(folds.items()):
+        colour = styles[name]["color"]
+        x = position + np.linspace(-0.15, 0.15, len(found.accuracies))
+        ax.plot(x, found.accuracies, ".", color=colour, markersize=2.5)
+        ax.errorbar(position + 0.3, found.mean, yerr=found.sd, color=colour, fmt="o")
+    ax.set_xticks(range(len(folds)), list(folds))
+    ax.margins(x=0.1)
+    ax.grid(axis="y")
+    ax.set(ylabel="accuracy; mean, s.d.", title="(b) cross-validation")
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
     for part, marker in (("train", "s"), ("validation", "o")):
         mean, sd = np.array(getattr(curve, part)), np.array(getattr(curve, f"{part}_sd"))
-        (line,) = ax.plot(curve.sizes, mean, marker, ls="-", label=part)
-        ax.fill_between(curve.sizes, mean - sd, mean + sd, color=line.get_color(), alpha=0.25, lw=0)
+        ax.plot(curve.sizes, mean, marker, ls="-", color=PARTS[part])
+        ax.fill_between(curve.sizes, mean - sd, mean + sd, color=PARTS[part], alpha=0.3, lw=0)
+        ax.text(curve.sizes[-1], mean[-1] - 0.07, part, ha="right", va="top", color=PARTS[part])
     ax.grid(axis="y")
-    ax.legend(loc="lower right")
     ax.set(xlabel="training samples", ylabel="accuracy, mean and s.d.", title="(c) learning curve")
 
 
@@ -308,7 +381,9 @@ def _draw_confusion(
 
 def _draw_importances(ax: Axes, importances: Importances) -> None:
     ranked = np.sort(importances.values)[::-1]
-    ax.bar(np.arange(1, len(ranked) + 1), ranked, width=1, edgecolor="white", linewidth=0.3)
+    colour = _styles(["random forest"])["random forest"]["color"]
+    places = np.arange(1, len(ranked) + 1)
+    ax.bar(places, ranked, width=1, color=colour, edgecolor="white", linewidth=0.3)
     ax.axhline(importances.mean, color="black", ls="--", label="mean")
     ax.legend()
     ax.set(xlabel="rank of feature", ylabel="importance", title="(a) random-forest importances")
@@ -327,7 +402,7 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
         multiple="dodge",
         shrink=0.9,
         bins=np.linspace(0, 1, 11).tolist(),
-        palette=colours(2),
+        palette=[_styles(["MLP"])["MLP"]["color"], "0.7"],
         alpha=1,
         edgecolor="black",
         ax=ax,
@@ -342,48 +417,63 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
 
 
 def _draw_complexity(ax: Axes, scores: Scores) -> None:
-    for part, colour in zip(("train", "validation"), colours(2), strict=True):
-        ax.plot([], [], "-", color=colour, lw=4, label=part)
-        for score, marker in zip(scores.values(), markers(len(scores)), strict=True):
-            ax.plot(score.n_bytes / 1e3, getattr(score, part), marker, color=colour)
-    for score in scores.values():
-        size = score.n_bytes / 1e3
-        ax.plot([size, size], [score.validation, score.train], color="0.5", lw=0.5, zorder=0)
+    styles = _styles(scores)
+    for name, score in scores.items():
+        size, colour = score.n_bytes / 1e3, styles[name]["color"]
+        ax.plot([size, size], [score.validation, score.train], color=colour, lw=0.5)
+        ax.plot(size, score.train, "o", markerfacecolor="white", color=colour)
+        ax.plot(size, score.validation, "o", color=colour)
     logarithmic(ax)
-    ax.legend(loc="upper left")
     ax.set(xlabel="size of the fitted model in kB", ylabel="accuracy", title="(c) complexity")
 
 
 def _draw_generalisation(ax: Axes, scores: Scores) -> None:
     ends = [value for score in scores.values() for value in (score.train, score.validation)]
-    low = min(ends) - 0.03
+    low, styles = min(ends) - 0.05, _styles(scores)
     ax.plot([low, 1], [low, 1], color="0.5", ls="--")
-    for (name, score), marker in zip(scores.items(), markers(len(scores)), strict=True):
-        ax.plot(score.train, score.validation, marker, color="C0", label=name, ls="")
+    for name, score in scores.items():
+        draw_estimates(ax, [score.train], [score.validation], ls="", label=name, **styles[name])
     ax.legend(loc="upper left")
     ax.set(xlabel="training accuracy", ylabel="validation accuracy", title="(d) generalisation")
+
+
+def _draw_activations(ax: Axes, variants: Sequence[Variant]) -> None:
+    solvers = list(dict.fromkeys(v.parameters["solver"] for v in variants))
+    names = list(dict.fromkeys(v.parameters["activation"] for v in variants))
+    offsets = np.linspace(-0.2, 0.2, len(solvers))
+    greys = np.linspace(0.7, 0, len(solvers)).astype(str)
+    kinds = zip(solvers, offsets, greys, markers(len(solvers)), strict=True)
+    for solver, offset, grey, marker in kinds:
+        some = [v.validation for v in variants if v.parameters["solver"] == solver]
+        x = [n + offset for n in range(len(some))]
+        draw_estimates(ax, x, some, label=solver, color=grey, marker=marker, ls="")
+    ax.set_xticks(range(len(names)), names)
+    ax.grid(axis="y")
+    ax.legend(loc="lower right")
+    ax.set(ylabel="validation accuracy", title="(a) activation and optimiser")
 
 
 def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
     for stopping, style in ((False, "-"), (True, "--")):
         some = [v for v in variants if v.parameters["early_stopping"] is stopping]
         alphas = [v.parameters["alpha"] for v in some]
-        for part, marker, colour in zip(("train", "validation"), "so", colours(2), strict=True):
+        for part, marker in (("train", "s"), ("validation", "o")):
             label = f"{part}, early stopping" if stopping else part
-            scores = [getattr(v, part) for v in some]
-            ax.plot(alphas, scores, marker, ls=style, color=colour, label=label, markersize=3)
+            found = [getattr(v, part) for v in some]
+            ax.plot(alphas, found, marker, ls=style, color=PARTS[part], label=label, markersize=3)
     logarithmic(ax)
     ax.legend(loc="lower left", handlelength=2.5)  # to distinguish dashes from lines
-    ax.set(xlabel="penalty", ylabel="accuracy", title="(a) regularisation")
+    ax.set(xlabel="penalty", ylabel="accuracy", title="(b) regularisation")
 
 
 def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
     depths = sorted({len(v.parameters["hidden_layer_sizes"]) for v in variants})
-    for depth, line in zip(depths, lines(len(depths)), strict=True):
+    greys = np.linspace(0.75, 0, len(depths))
+    for depth, grey, marker in zip(depths, greys, markers(len(depths)), strict=True):
         some = [v for v in variants if len(v.parameters["hidden_layer_sizes"]) == depth]
-        sizes, scores = [v.n_parameters for v in some], [v.validation for v in some]
+        sizes, found = [v.n_parameters for v in some], [v.validation for v in some]
         label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
-        ax.plot(sizes, scores, label=label, **line)
+        ax.plot(sizes, found, label=label, marker=marker, color=str(grey))
     logarithmic(ax)
     ax.margins(y=0.1)
     ax.legend(loc="lower right")
@@ -391,28 +481,17 @@ def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
         xlim=(None, 4 * max(v.n_parameters for v in variants)),
         xlabel="weights and biases",
         ylabel="validation accuracy",
-        title="(b) architecture",
+        title="(c) architecture",
     )
-
-
-def _draw_tuning(ax: Axes, tuned: Mapping[str, Tuning]) -> None:
-    for (name, tuning), line in zip(tuned.items(), lines(len(tuned)), strict=True):
-        cost, score = zip(*tuning.path, strict=True)
-        ax.plot(cost, score, markersize=3, label=name, **line)
-    ax.grid(axis="y")
-    ax.legend(loc="lower right")
-    ax.set(xlabel="cost, in fits to all samples", ylabel="highest accuracy")
-    ax.set_title("(c) searches, cross-validation")
 
 
 def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
     for (kind, spreads), marker, offset in zip(seeds.items(), "ox", (-0.15, 0.15), strict=True):
-        for position, spread in enumerate(spreads.values()):
-            some = spread.accuracies
-            label = kind if position == 0 else None
-            colour = colours(2)[offset > 0]
-            x = [position + offset] * len(some)
-            ax.plot(x, some, marker, ls="", color=colour, label=label, markersize=4)
+        styles = _styles(spreads)
+        for position, (name, spread) in enumerate(spreads.items()):
+            some, colour = spread.accuracies, styles[name]["color"]
+            ax.plot([position + offset] * len(some), some, marker, ls="", color=colour)
+        ax.plot([], [], marker, ls="", color="0.5", label=kind)
     names = list(next(iter(seeds.values())))
     ax.set_xticks(range(len(names)), names)
     ax.margins(x=0.15)
@@ -423,10 +502,10 @@ def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
 
 def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None:
     ax.plot([0, 1], [0, 1], color="0.5", ls="--")
-    styles = lines(len(calibrations))
-    for (name, found), line in zip(calibrations.items(), styles, strict=True):
+    styles = _styles(calibrations)
+    for name, found in calibrations.items():
         shown = found.counts >= FEWEST
-        ax.plot(found.confidence[shown], found.accuracy[shown], label=name, **line)
+        ax.plot(found.confidence[shown], found.accuracy[shown], label=name, **styles[name])
     ax.legend(loc="lower right")
     ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test samples")
 
@@ -436,10 +515,11 @@ def _draw_precision(
 ) -> None:
     n = len(next(iter(importances.values())))
     useful = ("informative", "redundant")
-    for (name, values), line in zip(importances.items(), lines(len(importances)), strict=True):
+    greys = np.linspace(0.7, 0, len(importances))
+    for (name, values), grey in zip(importances.items(), greys, strict=True):
         if roles:
             found = [precision_at(k, values, roles, useful) for k in range(1, n + 1)]
-            ax.plot(range(1, n + 1), found, markevery=8, label=name, **line)
+            ax.plot(range(1, n + 1), found, label=name, color=str(grey))
     if roles:
         share = float(np.isin(roles, useful).mean())
         ax.axhline(share, color="0.5", ls="--", label="random order")
@@ -457,36 +537,40 @@ def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
     ax.set(xticks=[], yticks=[])
 
 
+def _draw_training(ax: Axes, training: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    styles = _styles(training)
+    for name, found in training.items():
+        ax.plot(found["epoch"], found["loss"], color=styles[name]["color"], label=name)
+    logarithmic(ax, "y")
+    ax.legend(loc="upper right")
+    ax.set(xlabel="epoch", ylabel="training loss", title="(a) training")
+
+
 def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
-    for (name, curve), line in zip(curves.items(), lines(len(curves)), strict=True):
-        ax.plot(curve["sizes"], curve["validation"], markersize=3, label=name, **line)
+    styles = _styles(curves)
+    for name, curve in curves.items():
+        ax.plot(curve["sizes"], curve["validation"], markersize=3, label=name, **styles[name])
     ax.grid(axis="y")
     ax.legend(loc="lower right", labelspacing=0.3)  # below the curves also in a narrow text
-    ax.set(xlabel="training samples", ylabel="validation accuracy", title="(a) learning curves")
+    # A model that is tuned on few samples may fail, and would hide all else.
+    starts = sorted(curve["validation"][0] for curve in curves.values())
+    ax.set_ylim(starts[len(starts) // 4] - 0.05, 1.005)
+    ax.set(xlabel="training samples", ylabel="validation accuracy", title="(b) learning curves")
 
 
 def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None:
     offsets = np.linspace(-0.12, 0.12, len(depths))
-    styles = lines(len(depths))
-    for (name, found), offset, line in zip(depths.items(), offsets, styles, strict=True):
-        draw_estimates(ax, [int(d) + offset for d in found], found.values(), label=name, **line)
+    greys = np.linspace(0.75, 0, len(depths))
+    kinds = zip(depths.items(), offsets, greys, markers(len(depths)), strict=True)
+    for (name, found), offset, grey, marker in kinds:
+        x = [int(d) + offset for d in found]
+        draw_estimates(ax, x, found.values(), label=name, color=str(grey), marker=marker)
     ax.set_xticks([int(depth) for depth in next(iter(depths.values()))])
     # Where a seed fails, the interval is so wide that it would hide all else.
     ax.set_ylim(min(min(found.values()) for found in depths.values()) - 0.05, 1.02)
     ax.grid(axis="y")
     ax.legend(loc="best")  # how far the curves fall with depth is unknown
-    ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(b) depth")
-
-
-def _draw_transfer(ax: Axes, transfer: Mapping[str, Mapping[str, Estimate]]) -> None:
-    factors = np.geomspace(0.92, 1 / 0.92, len(transfer))
-    styles = lines(len(transfer))
-    for (name, found), factor, line in zip(transfer.items(), factors, styles, strict=True):
-        draw_estimates(ax, [int(n) * factor for n in found], found.values(), label=name, **line)
-    logarithmic(ax)
-    ax.set_xticks([int(n) for n in next(iter(transfer.values()))])
-    ax.legend(loc="lower right")
-    ax.set(xlabel="labelled images per class", ylabel="test accuracy", title="(c) transfer")
+    ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(c) depth")
 
 
 def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
@@ -541,3 +625,11 @@ def _series(found: Mapping[str, Mapping[str, Estimate]]) -> str:
 
 def _listed(scores: Scores, part: str) -> str:
     return ", ".join(f"{name} {getattr(score, part):.2f}" for name, score in scores.items())
+
+
+def _styles(names: Iterable[str], known: Sequence[str] = MODELS) -> dict[str, dict[str, Any]]:
+    """Return colour and marker of each model."""
+    order = [*known, *(name for name in names if name not in known)]
+    cycle, shapes = colours(8), markers(len(order))
+    found = {name: order.index(name) for name in names}
+    return {n: {"color": cycle[i % len(cycle)], "marker": shapes[i]} for n, i in found.items()}

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from math import sqrt
+from math import inf, sqrt
 from typing import Annotated
 
 import numpy as np
@@ -19,35 +19,51 @@ from literate.estimate import Estimate
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
+MARGIN = 0.03  # a smaller difference of accuracies would not matter, it was decided beforehand
+POWER = 0.8  # with which a test should find the smallest difference that it is said to find
 N_BINS = 10  # of equal width between 0 and 1, for the calibration error
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+
+Bounds = tuple[float, float]  # the least and the greatest value that a mean can have
 
 # With the unit that results.json names for them.
 Share = Annotated[float, "share of samples"]
 Accuracy = Annotated[Estimate, "share of samples"]
+Difference = Annotated[Estimate, "difference of shares"]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A comparison of two models on the same samples."""
 
-    difference: Accuracy  # first minus second
+    difference: Difference  # first minus second
     n_first: int  # samples that only the first one gets right
     n_second: int
     p: float  # exact McNemar
     p_holm: float  # the same, corrected for the number of pairs
+    p_equivalent: float  # that the accuracies differ by MARGIN or more
+    detectable: Annotated[float, "difference of shares"]  # with POWER, before correction
 
 
 @dataclass(frozen=True)
 class ResampledTest:
     """A comparison of two models on the same folds of a repeated cross-validation."""
 
-    difference: Accuracy  # of the means over the folds
+    difference: Difference  # of the means over the folds
     t: float
     p: float
     p_holm: float  # the same, corrected for the number of pairs if there are more
     p_uncorrected: float  # of the t-test that treats the folds as independent
     effect: float  # mean of the differences divided by their standard deviation
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A comparison of two models on the same independent draws."""
+
+    difference: Accuracy  # of the means, first minus second
+    t: float
+    p: float
 
 
 @dataclass(frozen=True)
@@ -84,12 +100,15 @@ def proportion(successes: ArrayLike) -> Estimate:
     return Estimate(k / n, interval.low, interval.high, n)
 
 
-def mean(values: ArrayLike) -> Estimate:
-    """Return the mean of independent values, with Student's interval."""
+def mean(values: ArrayLike, *, bounds: Bounds = (-inf, inf)) -> Estimate:
+    """Return the mean of independent values, with the part of Student's interval within `bounds`.
+
+    The bounds are those of the quantity, such as (0, 1) for accuracies.  Its true mean lies within
+    them, so cutting the interval there loses no coverage.  The interval of n equal values has no
+    width, although a few of them leave the true mean uncertain.
+    """
     values = np.asarray(values, dtype=float)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * stats.sem(values))
-    average = _average(values)
-    return Estimate(average, average - half, average + half, values.size)
+    return _student(values, stats.sem(values), bounds)
 
 
 def standard_deviation(values: Sequence[float]) -> Estimate:
@@ -110,9 +129,8 @@ def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
     so its centre is a little nearer to zero than the difference.
     """
     only_first, only_second, n = _disagreements(first, second)
-    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    half = Z * sqrt((p + q - (p - q) ** 2) / (n + 2))
-    low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
+    centre, error = _adjusted(first, second)
+    low, high = max(-1.0, centre - Z * error), min(1.0, centre + Z * error)
     return Estimate((only_first - only_second) / n, low, high, n)
 
 
@@ -127,6 +145,27 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     if not only_first + only_second:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def equivalence(first: ArrayLike, second: ArrayLike, *, margin: float = MARGIN) -> float:
+    """Return the p-value of the hypothesis that two shares differ by `margin` or more.
+
+    It is the larger one of two one-sided tests (Schuirmann 1987), with the standard error of
+    Bonett and Price's interval.  The 90 % interval lies within the margin if it is below 0.05.
+    """
+    centre, error = _adjusted(first, second)
+    return float(max(stats.norm.sf((margin + sign * centre) / error) for sign in (-1, 1)))
+
+
+def detectable_difference(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the smallest difference of two shares that a test finds with probability POWER.
+
+    The test is McNemar's at ALPHA, and models are taken to disagree on as many samples as these two
+    do (Connor 1987, in the large sample), or on as many as they must to differ so much.
+    """
+    only_first, only_second, n = _disagreements(first, second)
+    quantiles = float(stats.norm.ppf([1 - ALPHA / 2, POWER]).sum())
+    return quantiles * sqrt(max(only_first + only_second, quantiles**2)) / n
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -151,6 +190,8 @@ def compare_pairs(correct: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Com
             *_disagreements(correct[a], correct[b])[:2],
             p,
             p_holm,
+            equivalence(correct[a], correct[b]),
+            detectable_difference(correct[a], correct[b]),
         )
         for (a, b), p, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
     }
@@ -171,17 +212,30 @@ def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
     return [name for name in correct if name == best or name not in apart]
 
 
-def corrected_mean(values: ArrayLike, *, n_train: int, n_test: int) -> Estimate:
+def corrected_mean(
+    values: ArrayLike, *, n_train: int, n_test: int, bounds: Bounds = (-inf, inf)
+) -> Estimate:
     """Return the mean over the folds of a repeated cross-validation, with its interval.
 
     Folds share most of their training samples, so the variance of the mean of J values is taken as
-    (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).
+    (1/J + n_test/n_train) times theirs (Nadeau and Bengio 2003).  `bounds` are those of `mean`, and
+    n equal values have an interval of no width here, too.
     """
     values = np.asarray(values, dtype=float)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1)
-    half = float(half * _corrected_error(values, n_train, n_test))
-    average = _average(values)
-    return Estimate(average, average - half, average + half, values.size)
+    return _student(values, _corrected_error(values, n_train, n_test), bounds)
+
+
+def paired_t_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
+    """Compare two models' accuracies on the same draws by Student's paired t-test.
+
+    Unlike folds, the draws are independent.  If the difference is the same on all of them, but not
+    0, `t` is infinite and `p` is 0.  Raises ValueError for fewer than two pairs.
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape or first.size < 2:
+        raise ValueError(f"the test needs two pairs or more, not {first.size} and {second.size}")
+    values = first - second
+    return PairedTest(mean(values, bounds=(-1, 1)), *_t_test(values, stats.sem(values)))
 
 
 def corrected_t_test(
@@ -196,17 +250,10 @@ def corrected_t_test(
     values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if values.size < 2:
         raise ValueError(f"the test needs two folds or more, not {values.size}")
-    average, sd = float(values.mean()), float(values.std(ddof=1))
-    t, p, p_uncorrected, effect = 0.0, 1.0, 1.0, 0.0
-    if sd > 1e-12:
-        t = average / _corrected_error(values, n_train, n_test)
-        p = 2 * float(stats.t.sf(abs(t), values.size - 1))
-        p_uncorrected = 2 * float(stats.t.sf(abs(average) / stats.sem(values), values.size - 1))
-        effect = average / sd
-    elif abs(average) > 1e-12:
-        t = effect = float(np.copysign(np.inf, average))
-        p = p_uncorrected = 0.0
-    interval = corrected_mean(values, n_train=n_train, n_test=n_test)
+    t, p = _t_test(values, _corrected_error(values, n_train, n_test))
+    _, p_uncorrected = _t_test(values, stats.sem(values))
+    effect, _ = _t_test(values, values.std(ddof=1))  # like t, infinite for equal differences
+    interval = corrected_mean(values, n_train=n_train, n_test=n_test, bounds=(-1, 1))
     return ResampledTest(interval, t, p, p, p_uncorrected, effect)
 
 
@@ -245,7 +292,8 @@ def calibration(probabilities: ArrayLike, y: ArrayLike) -> Calibration:
     ece = exact(np.nansum(counts * np.abs(means - shares)) / len(y))
     losses = -np.log(np.maximum(true, np.finfo(float).eps))
     over = exact(confidence.mean() - right.mean())
-    return Calibration(mean(losses), mean(squares), ece, over, means, shares, counts)
+    log_loss, brier = mean(losses, bounds=(0, inf)), mean(squares, bounds=(0, 2))
+    return Calibration(log_loss, brier, ece, over, means, shares, counts)
 
 
 def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
@@ -254,6 +302,32 @@ def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
     if first.shape != second.shape or not first.size:
         raise ValueError(f"{first.size} and {second.size} samples are no pairs")
     return int((first & ~second).sum()), int((second & ~first).sum()), first.size
+
+
+def _adjusted(first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
+    """Return the centre and the standard error of Bonett and Price's interval."""
+    only_first, only_second, n = _disagreements(first, second)
+    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    return p - q, sqrt((p + q - (p - q) ** 2) / (n + 2))
+
+
+def _student(values: NDArray[np.float64], error: float, bounds: Bounds) -> Estimate:
+    """Return the mean, with Student's interval for its standard error, cut at `bounds`."""
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * error)
+    average = _average(values)
+    low, high = np.clip([average - half, average + half], *bounds)
+    return Estimate(average, low, high, values.size)
+
+
+def _t_test(values: NDArray[np.float64], error: float) -> tuple[float, float]:
+    """Return t and p of the test that the true mean is 0, for the mean's standard error."""
+    average = float(values.mean())
+    if values.std(ddof=1) > 1e-12:
+        t = average / float(error)
+        return t, 2 * float(stats.t.sf(abs(t), values.size - 1))
+    if abs(average) > 1e-12:
+        return float(np.copysign(inf, average)), 0.0
+    return 0.0, 1.0
 
 
 def _average(values: NDArray[np.float64]) -> float:

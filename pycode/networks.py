@@ -29,6 +29,7 @@ try:
     import torch  # pyright: ignore[reportMissingImports]
     from captum.attr import IntegratedGradients  # pyright: ignore[reportMissingImports]
     from skorch import NeuralNetClassifier  # pyright: ignore[reportMissingImports]
+    from skorch.callbacks import Callback  # pyright: ignore[reportMissingImports]
     from torch import nn  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError(f"{error}: for networks run pip install .[deep], or make deep") from error
@@ -39,6 +40,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 DEPTHS = (1, 2, 3)  # blocks in a stage
 LABELS = (1, 2, 5, 10, 20, 50)  # labelled images per class, to adapt with
+PENALTIES = tuple(10.0**power for power in range(-4, 7))  # C of a regression, strongest first
+N_POINTS = 30  # of a training curve, at most
 
 
 class VGG(nn.Sequential):
@@ -311,7 +314,7 @@ def depths(
         part: {kind: {} for kind in kinds} for part in ("mean", "min")
     }
     for (kind, depth), row in zip(places, accuracies, strict=True):
-        found["mean"][kind][depth] = inference.mean(row)
+        found["mean"][kind][depth] = inference.mean(row, bounds=(0, 1))
         found["min"][kind][depth] = float(row.min())
     return found
 
@@ -329,7 +332,8 @@ def trainings(network: Pipeline, split: Split, *, seeds: Sequence[int]) -> dict[
     }
     grid = [{**some, "random_state": list(seeds)} for some in grids.values()]
     accuracies = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
-    return {name: inference.mean(row) for name, row in zip(grids, accuracies, strict=True)}
+    means = (inference.mean(row, bounds=(0, 1)) for row in accuracies)
+    return dict(zip(grids, means, strict=True))
 
 
 def transfer(
@@ -340,70 +344,136 @@ def transfer(
     A network is trained on the first half of the classes and adapted to the second half with a few
     images.  In `frozen`, a logistic regression learns from the network's penultimate layer.  In
     `fine-tuned`, training continues in all layers below a new last one.  `scratch` starts with new
-    weights.  All pixels are scaled alike, since a pixel may always be empty in the first half.  If
-    the number of classes is odd, the last class is left out.
+    weights, and `raw pixels` is a logistic regression without any network.  All pixels are scaled
+    alike, since a pixel may always be empty in the first half.  If the number of classes is odd,
+    the last class is left out.
 
-    Returns test accuracies and gains as means over `seeds`, with Student's interval.  Each seed
-    draws the images, the weights and the training anew.  The interval does not cover the choice of
-    the test samples.  The gains are means of the differences from `scratch`, with the p of
-    Student's test, corrected by Holm's method for all of them.
+    The regressions have their default penalty.  In `frozen, tuned` and `raw pixels, tuned`, the
+    penalty is that of PENALTIES with the highest accuracy on the validation samples of the second
+    half, and the strongest of equals.  These are more labelled images than the few that the models
+    learn from, so both have an advantage over the others.  Features are not standardised: they
+    vary about equally, and the penalty adapts to their common scale.
+
+    Returns test accuracies as means over `seeds`, with Student's interval.  Each seed draws the
+    images, the weights and the training anew.  The interval does not cover the choice of the test
+    samples.  `gain` has the differences from `scratch` of what a network learnt before, and
+    `gain_over_raw` those of all networks from `raw pixels, tuned`.  The p-values are those of the
+    paired t-test, with Holm's correction for all gains over the same baseline.  `C` is the median
+    of the penalties chosen, and `at_edge` the share of the draws that chose the first or the last.
 
     Raises ValueError if a class has fewer training samples than `labels` asks for.
     """
     half = len(split.classes) // 2
     early = split.y_train < half
-    late = (split.y_train >= half) & (split.y_train < 2 * half)
-    late_test = (split.y_test >= half) & (split.y_test < 2 * half)
-    fewest = np.bincount(split.y_train[late], minlength=2 * half)[half:].min()
+    mean, sd = split.X_train[early].mean(), split.X_train[early].std()
+    pixels, y = {}, {}
+    for part in evaluation.PARTS:
+        X_part, y_part = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
+        late = (y_part >= half) & (y_part < 2 * half)
+        pixels[part], y[part] = (X_part[late] - mean) / sd, y_part[late] - half
+    fewest = np.bincount(y["train"], minlength=half).min()
     if fewest < max(labels):
         raise ValueError(
             f"a class has {fewest} training samples, and labels has {max(labels)}: ask for fewer"
         )
-    mean, sd = split.X_train[early].mean(), split.X_train[early].std()
-    X, y = (split.X_train[late] - mean) / sd, split.y_train[late] - half
-    X_test, y_test = (split.X_test[late_test] - mean) / sd, split.y_test[late_test] - half
 
     fresh = [_with(network[-1], module__n_classes=half, random_state=seed) for seed in seeds]
     trained = _fit.map(fresh, X=(split.X_train[early] - mean) / sd, y=split.y_train[early])
-    calls: list[tuple[Any, ...]] = []
-    for seed, new, old in zip(seeds, fresh, trained, strict=True):
-        logistic = LogisticRegression(max_iter=10_000, random_state=seed)
-        learners = (
-            (new, X, X_test),
-            (logistic, features(old, X), features(old, X_test)),
-            (_with(new, pretrained=old.weights), X, X_test),
-        )
-        order = np.random.default_rng(seed).permutation(len(y))
-        for n in labels:
-            few = np.concatenate([order[y[order] == c][:n] for c in range(half)])
-            calls += [(some, train[few], y[few], test, y_test) for some, train, test in learners]
-    accuracies = evaluation.fit_score.map(*zip(*calls, strict=True))
-    found = np.reshape(accuracies, (len(seeds), len(labels), 3))
-    scratch, frozen, tuned = np.moveaxis(found, 2, 0)
-    curves = {"scratch": scratch, "frozen": frozen, "fine-tuned": tuned}
-    gains = {"frozen": frozen - scratch, "fine-tuned": tuned - scratch}
-    # Seeds, unlike folds, share no samples, so the test needs no correction for that.
-    tests = [
-        inference.corrected_t_test(gain, np.zeros(len(seeds)), n_train=1, n_test=0)
-        for values in gains.values()
-        for gain in values.T
+    adapted = [_with(new, pretrained=old.weights) for new, old in zip(fresh, trained, strict=True)]
+    raw = [pixels] * len(seeds)
+    seen = [{part: features(old, X) for part, X in pixels.items()} for old in trained]
+    orders = [np.random.default_rng(seed).permutation(len(y["train"])) for seed in seeds]
+    few = [
+        [np.concatenate([order[y["train"][order] == c][:n] for c in range(half)]) for n in labels]
+        for order in orders
     ]
-    p_holm = np.reshape(inference.holm([test.p for test in tests]), (len(gains), -1))
 
-    def means(some: Mapping[str, Array]) -> dict[str, dict[int, Any]]:
-        return {
-            name: dict(zip(labels, map(inference.mean, values.T), strict=True))
-            for name, values in some.items()
-        }
+    def each(models: Sequence[Network]) -> list[list[Any]]:
+        return [[model] * len(labels) for model in models]
 
-    return {
-        "accuracy": means(curves),
-        "gain": means(gains),
-        "p_holm": {
-            name: dict(zip(labels, row.tolist(), strict=True))
-            for name, row in zip(gains, p_holm, strict=True)
+    def logistic(penalties: Any = 1.0) -> list[list[Any]]:
+        rows = np.broadcast_to(penalties, (len(seeds), len(labels))).tolist()
+        return [
+            [LogisticRegression(C=C, max_iter=10_000, random_state=seed) for C in row]
+            for seed, row in zip(seeds, rows, strict=True)
+        ]
+
+    tuned = {"frozen, tuned": seen, "raw pixels, tuned": raw}
+    tries = [(logistic(C), X) for X in tuned.values() for C in PENALTIES]
+    validation = _accuracies(tries, y, few, part="validation")
+    validation = validation.reshape(len(tuned), len(PENALTIES), len(seeds), len(labels))
+    chosen = dict(zip(tuned, np.array(PENALTIES)[validation.argmax(axis=1)], strict=True))
+    plans = {
+        "scratch": (each(fresh), raw),
+        "frozen": (logistic(), seen),
+        "fine-tuned": (each(adapted), raw),
+        "raw pixels": (logistic(), raw),
+        **{name: (logistic(chosen[name]), X) for name, X in tuned.items()},
+    }
+    found = dict(zip(plans, _accuracies(list(plans.values()), y, few, part="test"), strict=True))
+    by_network = ("scratch", "frozen", "fine-tuned", "frozen, tuned")
+    gain, p_holm = _gains(found, by_network[1:], "scratch")
+    gain_over_raw, p_holm_over_raw = _gains(found, by_network, "raw pixels, tuned")
+    measured = {
+        "accuracy": {
+            name: [inference.mean(row, bounds=(0, 1)) for row in values.T]
+            for name, values in found.items()
+        },
+        "gain": gain,
+        "p_holm": p_holm,
+        "gain_over_raw": gain_over_raw,
+        "p_holm_over_raw": p_holm_over_raw,
+        "C": {
+            name: np.quantile(C, 0.5, axis=0, method="lower").tolist() for name, C in chosen.items()
+        },
+        "at_edge": {
+            name: np.isin(C, (PENALTIES[0], PENALTIES[-1])).mean(axis=0).tolist()
+            for name, C in chosen.items()
         },
     }
+    return {
+        key: {name: dict(zip(labels, row, strict=True)) for name, row in rows.items()}
+        for key, rows in measured.items()
+    }
+
+
+@remembered
+def training_curve(
+    network: Any, X: Any, y: Any, X_validation: Any, y_validation: Any
+) -> dict[str, list[float]]:
+    """Train a copy of `network` and return its loss and validation accuracy by epoch, from 1.
+
+    An epoch's loss is the mean over its training samples, each before the step that it is used for.
+    The accuracy is that after the epoch.  Measuring it does not change the training.  Of more than
+    N_POINTS epochs, as many are returned, evenly spaced from the first to the last.
+    """
+    watched: Any = clone(network)
+    # Not by set_params, which fails for callbacks of a network that is not initialised.
+    watched.callbacks = [_Validation(X_validation, y_validation)]
+    history: Any = watched.fit(X, y).history
+    shown = np.linspace(0, len(history) - 1, min(len(history), N_POINTS)).round().astype(int)
+    epochs = [history[place] for place in shown.tolist()]
+    return {
+        "epoch": [epoch["epoch"] for epoch in epochs],
+        "loss": [float(epoch["train_loss"]) for epoch in epochs],
+        "validation": [float(epoch["validation"]) for epoch in epochs],
+    }
+
+
+def layers(network: Network, X: Any) -> list[dict[str, Any]]:
+    """Return the fitted network's layers for a drawing: the kind of each, and its output's shape.
+
+    The shapes are found by passing the first sample of `X` through the network.  A convolution or a
+    linear layer includes the normalisation and the nonlinearity that follow it.
+    """
+    tensor = torch.tensor(np.asarray(X[:1]), dtype=torch.float32, device=network.device)
+    found = []
+    with torch.no_grad():
+        for layer in network.module_.eval().children():
+            tensor = layer(tensor)
+            if kind := _kind(layer):
+                found.append({"kind": kind, "shape": list(tensor.shape[1:])})
+    return found
 
 
 def features(network: Network, X: Any) -> Array:
@@ -458,7 +528,7 @@ def rank_correlation(first: Array, second: Array) -> Estimate:
         counted = (a != 0) | (b != 0)
         correlation: Any = spearmanr(a[counted], b[counted])
         found.append(correlation.statistic)
-    return inference.mean(found)
+    return inference.mean(found, bounds=(-1, 1))
 
 
 def study(
@@ -479,6 +549,7 @@ def study(
     )
     models = dict(others) | networks
     scores = evaluation.compare(models, split)
+    folds = evaluation.cross_validate(models, split, seed=seed)
     network = networks["residual"]
     scaler, fitted = scores["residual"].estimator.named_steps.values()
     other = evaluation.with_parameters(network, {"random_state": seed + 1})
@@ -492,6 +563,16 @@ def study(
         )
     }
     parameters = {name: evaluation.n_parameters(s.estimator) for name, s in scores.items()}
+    trainable = [evaluation.scaled_once(some, split) for some in networks.values()]
+    training_curves = training_curve.map(
+        *zip(
+            *(
+                (last, s.X_train, s.y_train, s.X_validation, s.y_validation)
+                for last, s in trainable
+            ),
+            strict=True,
+        )
+    )
     # The first test sample of every other class, whatever it looks like.
     shown = [list(split.y_test).index(label) for label in range(0, len(split.classes), 2)]
     return {
@@ -500,9 +581,13 @@ def study(
         "training": {name: getattr(network[-1], name) for name in ("n_steps", "batch_size", "lr")},
         "scores": scores,
         "parameters": {name: n for name, n in parameters.items() if n},
+        "layers": {name: layers(scores[name].estimator[-1], split.X_test) for name in networks},
+        "training_curves": dict(zip(networks, training_curves, strict=True)),
         "best": evaluation.best(scores),
         "ties": evaluation.ties(scores),
         "pairs": evaluation.compare_pairs(scores),
+        "folds": folds,
+        "fold_tests": evaluation.compare_folds(folds),
         "curves": {
             name: evaluation.learning_curve(*evaluation.scaled_once(model, split), n_sizes=5)
             for name, model in models.items()
@@ -536,6 +621,36 @@ def _convolution(
     return [nn.Conv2d(channels, out, 3, stride, padding=1), *normalise, nn.ReLU()]
 
 
+def _kind(layer: nn.Module) -> str:
+    """Return what a drawing calls a layer, or nothing if it does not show the layer."""
+    match layer:
+        case nn.Unflatten():
+            return "image"
+        case nn.Conv2d():
+            return "conv {}x{}".format(*layer.kernel_size)
+        case nn.MaxPool2d():
+            return f"pool {layer.kernel_size}x{layer.kernel_size}"
+        case nn.AdaptiveAvgPool2d():
+            return "average"
+        case Block():
+            return "plain" if layer.shortcut is None else "block"
+        case nn.Linear():
+            return "linear"
+    return ""
+
+
+class _Validation(Callback):
+    """Notes a network's accuracy on the validation samples after each epoch of its training."""
+
+    def __init__(self, X: Any, y: Any) -> None:
+        self.X, self.y = X, y
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:  # pyright: ignore
+        # A pass over samples draws a random number, which the training must not miss.
+        with torch.random.fork_rng():
+            net.history.record("validation", net.score(self.X, self.y))
+
+
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
     """Yield with a fixed order of all sums and fixed random numbers; restore both afterwards."""
@@ -554,6 +669,48 @@ def _reproducible(seed: int) -> Iterator[None]:
 def _over_seeds(variants: Sequence[Variant], n: int) -> Array:
     """Return the validation accuracies, one row for each `n` that differ only in the seed."""
     return np.reshape([float(variant.validation) for variant in variants], (-1, n))
+
+
+def _accuracies(
+    plans: Sequence[tuple[Any, Any]],
+    y: Mapping[str, NDArray[np.int64]],
+    few: Sequence[Sequence[NDArray[np.intp]]],
+    *,
+    part: str,
+) -> Array:
+    """Return accuracies on a part of the samples, (n_plans, n_seeds, n_labels).
+
+    A plan has a model for each seed and number of labels, and the samples of each part for each
+    seed.  `few` are the positions of the training samples to fit each model on.
+    """
+    calls = [
+        (model, X["train"][some], y["train"][some], X[part], y[part])
+        for models, samples in plans
+        for row, X, draw in zip(models, samples, few, strict=True)
+        for model, some in zip(row, draw, strict=True)
+    ]
+    found = evaluation.fit_score.map(*zip(*calls, strict=True))
+    return np.reshape(found, (len(plans), len(few), -1))
+
+
+def _gains(
+    accuracies: Mapping[str, Array], names: Sequence[str], baseline: str
+) -> tuple[dict[str, list[Estimate]], dict[str, list[float]]]:
+    """Return the gains over a baseline, and their p-values, with Holm's correction for all.
+
+    The accuracies are (n_seeds, n_labels) each.
+    """
+    tests = {
+        name: [
+            inference.paired_t_test(*pair)
+            for pair in zip(accuracies[name].T, accuracies[baseline].T, strict=True)
+        ]
+        for name in names
+    }
+    p_holm = inference.holm([test.p for row in tests.values() for test in row])
+    rows = np.reshape(p_holm, (len(tests), -1)).tolist()
+    gains = {name: [test.difference for test in row] for name, row in tests.items()}
+    return gains, dict(zip(tests, rows, strict=True))
 
 
 def _with(network: Any, **parameters: Any) -> Network:

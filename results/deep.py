@@ -8,7 +8,8 @@ of training amplify this until a network is like one of another seed, so there
 - names, sizes and numbers of parameters are the same,
 - numbers with an interval are at most twice the root of the sum of their half widths' squares
   apart, which is four standard errors of their difference if they are independent, or SHARE,
-- other numbers, and those of FOLLOWS, which depend on single samples or networks, are not compared.
+- other numbers, and those of FOLLOWS, which depend on single samples or networks, are not compared,
+  nor are the scores of OTHERS, which each build computes.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from itertools import product
 from math import hypot
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,10 @@ from pycode import data, models
 from pycode.data import Split
 
 CODE, RECORD = "pycode/networks.py", "results/deep.json"
-OTHERS = ("SVM", "MLP")  # that the networks are compared with
+OTHERS = ("logistic", "SVM", "MLP")  # that the networks are compared with
 SEED = 42
 SHARE = 0.01
-FOLLOWS = ("best", "ties", "pairs", "rank_correlation", "images")
+FOLLOWS = ("best", "ties", "pairs", "fold_tests", "rank_correlation", "images", "training_curves")
 LIBRARIES = ("torch", "skorch", "captum", "scikit-learn", "scipy", "numpy")
 SAME = ("processor", "instructions", "python", *LIBRARIES)  # where numbers have to be the same
 
@@ -49,7 +51,7 @@ def record() -> str:
 
     start, code = time.monotonic(), kept.digest(CODE)
     split = data.split(data.digits(), seed=SEED)
-    candidates = models.candidates(seed=SEED)
+    candidates = models.tuned(models.candidates(seed=SEED), seed=SEED)
     others = {name: candidates[name] for name in OTHERS if name in candidates}
     results = networks.study(split, others, seed=SEED)
     if kept.digest(CODE) != code:
@@ -68,7 +70,8 @@ def record() -> str:
 
 def inputs(split: Split, others: Mapping[str, Any]) -> dict[str, str]:
     """Return what the record depends on beside its code, by name: samples and estimators."""
-    return data.digests(split) | {name: repr(model) for name, model in others.items()}
+    described = {name: models.description(model) for name, model in others.items()}
+    return data.digests(split) | described
 
 
 def processor() -> str:
@@ -89,6 +92,8 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     parts: list[dict[str, Any]] = [dict(some["results"]) for some in (old, new)]
     if not same:
         parts = [{n: v for n, v in part.items() if n not in FOLLOWS} for part in parts]
+        for part, name in product(parts, ("scores", "parameters")):  # the paper fits the others
+            part[name] = {n: v for n, v in part.get(name, {}).items() if n not in OTHERS}
     pairs = _pairs(parts[0], parts[1])
     return [f"{key}: {a} is kept, {b} computed" for key, a, b in pairs if not _fine(a, b, same)]
 

@@ -20,6 +20,7 @@ IMPORTS = {
     "inspection": {"data", "inference"},
     "figures": {"evaluation", "inference", "inspection"},
     "networks": {"data", "models", "evaluation", "inference"},
+    "report": {"data", "models", "evaluation", "inference", "inspection"},
 }
 
 

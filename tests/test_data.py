@@ -291,7 +291,12 @@ def test_a_pipeline_may_take_columns_of_a_table_by_their_names():
     alone = make_pipeline(StandardScaler(), LogisticRegression())
     plain = data.split(data.Dataset(X[:, [2, 0]], Y, NAMES))
     score, expected = evaluation.score(by_name, split), evaluation.score(alone, plain)
-    assert (score.test, score.cv_in_fold) == (expected.test, expected.cv_in_fold)
+    assert score.test == expected.test
+    folds, expected = (
+        evaluation.cross_validate({"": model}, some, repeats=1)[""]
+        for model, some in ((by_name, split), (alone, plain))
+    )
+    assert np.array_equal(folds.accuracies, expected.accuracies)
 
 
 def test_a_split_made_by_hand_is_checked():

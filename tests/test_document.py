@@ -27,7 +27,7 @@ def source(shipped: Paper) -> str:
 @pytest.fixture(scope="session")
 def printed(shipped: Paper) -> dict[str, str]:
     """Each result's key and how the paper prints it."""
-    bounds = r"(?:\{[-\d.]+\}){2}"
+    bounds = r"(?:\{[-\d.]+\}){2}\{[\\,%]*\}"
     lines = rf"\\resultvalue\{{(.*?)\}}\{{(.*?)\}}(?:{bounds})?$"
     found = re.findall(lines, shipped.read("results.tex"), flags=re.M)
     return dict(found)
@@ -88,6 +88,8 @@ def test_record_and_pages_agree(shipped: Paper, printed) -> None:
         value = record[key]["value"]
         if isinstance(value, float):
             digits = len(shown.partition(".")[2])
+            if re.search(r"\bshares?\b", record[key]["unit"]):
+                value *= 100
             assert float(shown) == pytest.approx(value, abs=0.5 * 10**-digits + 1e-12), key
 
 
@@ -130,7 +132,7 @@ def test_blocks_fit_the_page_and_are_followed_by_prose(source: str) -> None:
     for block, after in zip(parts[1::2], parts[2::2], strict=True):
         assert len(block.splitlines()) <= 9
         assert max(map(len, block.splitlines())) <= 65
-        assert re.match(r"[A-Z]|\\[cC]ref", after.lstrip()), after[:60]
+        assert re.match(r"[A-Z]|\\(?:[cC]ref|claim)", after.lstrip()), after[:60]
 
 
 def test_sentences_stand_on_lines_of_their_own(source: str) -> None:
@@ -163,7 +165,8 @@ def test_every_accuracy_has_its_interval_and_n(shipped: Paper) -> None:
     shares = [
         key
         for key, entry in record.items()
-        if entry.get("by") in {"evaluation.Score", "evaluation.best", "evaluation.Variant"}
+        if entry.get("by")
+        in {"evaluation.Score", "evaluation.Reference", "evaluation.Variant", "report.Best"}
         and key.rpartition(".")[2] in parts
     ]
     assert shares

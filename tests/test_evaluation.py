@@ -1,4 +1,4 @@
-"""Accuracies are those of an independent count, and models are chosen by validation rows."""
+"""Accuracies are those of an independent count, and models are chosen by validation samples."""
 
 import warnings
 from dataclasses import replace
@@ -58,21 +58,40 @@ def test_score_is_the_share_of_samples_classified_correctly(split, estimator):
     for part in ("train", "validation", "test"):
         X, y = (getattr(split, f"X_{part}") - mean) / sd, getattr(split, f"y_{part}")
         assert getattr(score, part) == np.mean(fitted.predict(X) == y)
-    candidates = {"": models.scaled(estimator)}
-    once = evaluation.cross_validate_scaled_once(candidates, split)[""]
-    for name, found, inside in (("cv", once, False), ("cv_in_fold", score, True)):
+
+
+@pytest.mark.parametrize(
+    "estimator", [LogisticRegression(max_iter=1000), KNeighborsClassifier(3)], ids=repr
+)
+def test_reference_protocol_scales_once_and_in_each_fold(split, estimator):
+    candidates = {"": models.scaled(estimator), "raw": clone(estimator)}
+    found = evaluation.reference_protocol(candidates, split)
+    for name, candidate in candidates.items():
+        score = evaluation.score(candidate, split)
+        for part in evaluation.PARTS:
+            assert getattr(found[name], part) == getattr(score, part)
+    for name, inside in (("cv", False), ("cv_in_fold", True)):
         folds = by_hand(estimator, split.X_train, split.y_train, inside=inside)
-        assert getattr(found, name) == pytest.approx(folds.mean(), abs=1e-12)
-        assert getattr(found, f"{name}_sd") == pytest.approx(folds.std(), abs=1e-12)
-        assert_interval(getattr(found, name), folds, 144, 36)
+        assert getattr(found[""], name) == pytest.approx(folds.mean(), abs=1e-12)
+        assert getattr(found[""], f"{name}_sd") == pytest.approx(folds.std(ddof=0), abs=1e-12)
+        assert_interval(getattr(found[""], name), folds, 144, 36)
+    raw = found["raw"]  # without a scaler
+    assert (raw.cv, raw.cv_sd) == (raw.cv_in_fold, raw.cv_in_fold_sd)
+    three = evaluation.reference_protocol({"": candidates[""]}, split, cv=3)[""]
+    expected = model_selection.cross_val_score(
+        candidates[""], split.X_train, split.y_train, cv=StratifiedKFold(3)
+    )
+    assert three.cv_in_fold == pytest.approx(expected.mean(), abs=1e-12)
+    assert_interval(three.cv_in_fold, expected, 120, 60)
 
 
 def assert_interval(found: inference.Estimate, folds, n_train: int, n_test: int) -> None:
-    """The bounds are those of Student's law with Nadeau and Bengio's variance."""
+    """The bounds are Student's with Nadeau and Bengio's variance, within 0 and 1."""
     half = stats.t.isf(0.025, len(folds) - 1) * np.std(folds, ddof=1)
     half *= np.sqrt(1 / len(folds) + n_test / n_train)
     mean = np.mean(folds)
-    assert (found.low, found.high) == pytest.approx((mean - half, mean + half), abs=1e-12)
+    expected = max(0, mean - half), min(1, mean + half)
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
     assert found.n == len(folds)
 
 
@@ -82,7 +101,7 @@ def test_score_leaves_the_estimator_unfitted(split):
     assert not hasattr(estimator[-1], "coef_")
 
 
-def test_the_estimator_of_a_score_predicts_rows_as_they_are(split):
+def test_the_estimator_of_a_score_predicts_samples_as_they_are(split):
     # Far from mean 0 and variance 1: a model without its scaler would be at chance level.
     parts = {f"X_{part}": getattr(split, f"X_{part}") * 50 + 1000 for part in evaluation.PARTS}
     moved = replace(split, **parts)
@@ -91,7 +110,7 @@ def test_the_estimator_of_a_score_predicts_rows_as_they_are(split):
         "piped": models.scaled(make_pipeline(PCA(5), SVC(random_state=0))),
         "MLP": models.scaled(MLPClassifier((4,), max_iter=2000, random_state=0)),
     }
-    scores = evaluation.compare(candidates, moved, cv=2)
+    scores = evaluation.compare(candidates, moved)
     for found in scores.values():
         for part in evaluation.PARTS:
             y = getattr(moved, f"y_{part}")
@@ -126,14 +145,14 @@ NO_CLASSIFIERS = {
         lambda model, split: evaluation.learning_curve(model, split),
         lambda model, split: evaluation.vary(model, {}, split),
         lambda model, split: evaluation.search(model, {}, split, n_samples=100),
-        lambda model, split: evaluation.tune(model, {}, split),
+        lambda model, split: evaluation.reference_protocol({"mine": model}, split),
         lambda model, split: evaluation.reseed({"mine": model}, split, seeds=[1]),
         lambda model, split: evaluation.resplit(
             {"mine": model}, data.synthetic(n_samples=300), seeds=[1]
         ),
         lambda model, split: evaluation.calibrations({"mine": model}, split),
     ],
-    ids="score compare folds curve vary search tune reseed resplit calibrations".split(),
+    ids="score compare folds curve vary search reference reseed resplit calibrations".split(),
 )
 def test_what_is_no_classifier_is_refused(split, candidate, evaluate):
     with pytest.raises(TypeError, match=r"(the candidate 'mine'|the estimator) is no classifier"):
@@ -163,7 +182,7 @@ class Duck(ClassifierMixin, BaseEstimator):
     ids=["own", "pipeline", "search"],
 )
 def test_any_classifier_is_scored(split, model):
-    score = evaluation.score(model, split, cv=2)
+    score = evaluation.score(model, split)
     assert score.test == np.mean(score.estimator.predict(split.X_test) == split.y_test)
 
 
@@ -173,18 +192,17 @@ def test_majority_class_scores_its_share(split):
 
 
 def fake(n_validation: int, n_test: int) -> evaluation.Score:
-    """A model that gets the first rows of a hundred right."""
+    """A model that gets the first samples of a hundred right."""
     correct = {
         "train": np.ones(100, dtype=bool),
         "validation": np.arange(100) < n_validation,
         "test": np.arange(100) < n_test,
     }
-    train, validation, test = (inference.proportion(rows) for rows in correct.values())
-    none = inference.Estimate(0)
-    return evaluation.Score(train, validation, test, none, 0, 0, None, correct)
+    train, validation, test = (inference.proportion(right) for right in correct.values())
+    return evaluation.Score(train, validation, test, 0, {}, None, correct)
 
 
-def test_best_is_the_simplest_that_validation_rows_cannot_tell_from_the_best():
+def test_best_is_the_simplest_that_validation_does_not_distinguish_from_the_best():
     assert evaluation.best({"a": fake(80, 90), "b": fake(90, 10)}) == "b"
     assert evaluation.best({"a": fake(90, 10), "b": fake(90, 90)}) == "a"
     assert evaluation.best({"a": fake(87, 10), "b": fake(90, 90)}) == "a"
@@ -194,10 +212,10 @@ def test_best_is_the_simplest_that_validation_rows_cannot_tell_from_the_best():
 def test_learning_curve_ends_with_the_cross_validation(split):
     estimator = LogisticRegression(max_iter=1000)
     curve = evaluation.learning_curve(estimator, split, n_sizes=4)
-    score = evaluation.score(estimator, split)
+    whole = evaluation.reference_protocol({"": estimator}, split)[""]
     assert curve.sizes == (14, 57, 100, 144)
-    assert curve.validation[-1] == pytest.approx(score.cv_in_fold)
-    assert curve.validation_sd[-1] == pytest.approx(score.cv_in_fold_sd)
+    assert curve.validation[-1] == pytest.approx(whole.cv_in_fold)
+    assert curve.validation_sd[-1] == pytest.approx(whole.cv_in_fold_sd)
 
 
 def test_compare_scores_each_candidate_by_itself(split):
@@ -205,10 +223,10 @@ def test_compare_scores_each_candidate_by_itself(split):
         "nearest": KNeighborsClassifier(3),
         "logistic": models.scaled(LogisticRegression()),
     }
-    scores = evaluation.compare(candidates, split, cv=3)
+    scores = evaluation.compare(candidates, split)
     assert list(scores) == list(candidates)
     for name, estimator in candidates.items():
-        alone = evaluation.score(estimator, split, cv=3)
+        alone = evaluation.score(estimator, split)
         kept = {"estimator": None, "correct": {}}
         assert replace(scores[name], **kept) == replace(alone, **kept)
 
@@ -257,6 +275,8 @@ def test_cross_validation_is_scikit_learns(split):
     for name, estimator in candidates.items():
         expected = model_selection.cross_val_score(estimator, split.X_train, split.y_train, cv=cv)
         assert found[name].accuracies == pytest.approx(expected)
+        assert found[name].mean == pytest.approx(expected.mean(), abs=1e-12)
+        assert found[name].sd == pytest.approx(expected.std(ddof=1), abs=1e-12)
         assert_interval(found[name].mean, expected, 120, 60)
         assert (found[name].n_train, found[name].n_test) == (120, 60)
     tests = evaluation.compare_folds(found)
@@ -264,9 +284,79 @@ def test_cross_validation_is_scikit_learns(split):
         found["logistic"].accuracies, found["nearest"].accuracies, n_train=120, n_test=60
     )
     assert tests["logistic", "nearest"] == alone
+    usual = evaluation.cross_validate({"nearest": candidates["nearest"]}, split)["nearest"]
+    cv = model_selection.RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=42)
+    expected = model_selection.cross_val_score(
+        candidates["nearest"], split.X_train, split.y_train, cv=cv
+    )
+    assert usual.accuracies == pytest.approx(expected)
 
 
-def test_vary_fits_each_setting_on_the_training_rows(split):
+def test_cross_validation_of_a_search_is_nested(split):
+    candidates = {"logistic": models.scaled(LogisticRegression(max_iter=1000))}
+    searches: Any = models.tuned(candidates, n_settings=4, seed=1)
+    found = evaluation.cross_validate(searches, split, cv=3, repeats=1, seed=5)["logistic"]
+    cv = model_selection.RepeatedStratifiedKFold(n_splits=3, n_repeats=1, random_state=5)
+    theirs = model_selection.cross_validate(
+        searches["logistic"], split.X_train, split.y_train, cv=cv, return_estimator=True
+    )
+    assert found.accuracies == pytest.approx(theirs["test_score"])
+    # Each fold has a choice of its own.
+    assert len({repr(fitted.best_params_) for fitted in theirs["estimator"]}) > 1
+
+
+def test_a_search_is_scored_as_the_pipeline_that_it_chooses(split):
+    candidate = models.scaled(SVC(random_state=0))
+    search: Any = models.tuned({"SVM": candidate}, n_settings=4, seed=1)["SVM"]
+    score = evaluation.score(search, split)
+    theirs: Any = clone(search)
+    theirs.fit(split.X_train, split.y_train)
+    chosen = {f"svc__{key}": value for key, value in score.parameters.items()}
+    assert chosen == theirs.best_params_
+    alone: Any = evaluation.with_parameters(candidate, score.parameters)
+    assert evaluation.score(alone, split).n_bytes == score.n_bytes
+    alone.fit(split.X_train, split.y_train)
+    assert repr(score.estimator) == repr(alone)
+    assert score.n_bytes == n_bytes(alone[-1])
+    for part in evaluation.PARTS:
+        X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
+        predicted = score.estimator.predict(X)
+        assert np.array_equal(predicted, alone.predict(X))
+        assert np.array_equal(predicted, theirs.predict(X))
+        assert np.array_equal(score.correct[part], predicted == y)
+        assert getattr(score, part) == np.mean(predicted == y)
+    assert evaluation.score(candidate, split).parameters == {}
+
+
+class Slow(KNeighborsClassifier):
+    """A classifier that does not converge with one number of neighbours."""
+
+    max_iter = 5
+
+    def __init__(self, n_neighbors=5, *, hard=0):
+        super().__init__(n_neighbors)
+        self.hard = hard
+
+    def fit(self, X, y):
+        self.n_iter_ = self.max_iter if self.n_neighbors == self.hard else 1
+        if self.n_iter_ == self.max_iter:
+            warnings.warn("more steps", ConvergenceWarning, stacklevel=2)
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize(("hard", "told"), [(3, True), (60, False), (0, False)])
+def test_only_the_model_that_a_search_chooses_has_to_converge(split, hard, told):
+    grid = {"slow__n_neighbors": [3, 60]}
+    search = model_selection.GridSearchCV(models.scaled(Slow(hard=hard)), grid, cv=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (score,) = evaluation.compare({"slow": search}, split).values()
+    assert score.parameters == {"n_neighbors": 3}
+    messages = {"slow has not converged: let it make more steps"} if told else set()
+    assert {str(warning.message) for warning in caught} == messages
+
+
+def test_vary_fits_each_setting_on_the_training_samples(split):
     network = MLPClassifier((3,), max_iter=5, random_state=0)
     grid = {"alpha": [1e-4, 10.0], "hidden_layer_sizes": [(3,), (3, 2)]}
     found = evaluation.vary(network, grid, split)
@@ -290,32 +380,8 @@ def test_a_model_that_has_not_converged_is_named_in_each_build(split):
     for _ in range(2):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            evaluation.compare(hasty, split, cv=2)
+            evaluation.compare(hasty, split)
         assert "hasty has not converged: let it make more steps" in [str(w.message) for w in caught]
-
-
-def test_tuning_tries_the_grid_and_halves(split):
-    grid = {"C": [1e-6, 1e-3, 1.0], "fit_intercept": [True, False]}
-    pipeline = models.scaled(LogisticRegression(max_iter=1000))
-    found = evaluation.tune(pipeline, grid, split, cv=3)
-    prefixed = {f"logisticregression__{key}": values for key, values in grid.items()}
-    folds = StratifiedKFold(3)
-    whole = model_selection.GridSearchCV(pipeline, prefixed, cv=folds, refit=False)
-    whole.fit(split.X_train, split.y_train)
-    assert found["grid"].score == pytest.approx(whole.best_score_)
-    best = {key.rpartition("__")[2]: value for key, value in whole.best_params_.items()}
-    assert found["grid"].tuned.parameters == best
-    assert (found["grid"].n_fits, found["grid"].cost) == (18, 18)
-    halving = found["halving"]
-    assert halving.n_fits == 3 * (6 + 2)
-    assert halving.cost < found["grid"].cost
-    for tuning in found.values():
-        (alone,) = evaluation.vary(
-            pipeline,
-            {key: [value] for key, value in tuning.tuned.parameters.items()},
-            split,
-        )
-        assert tuning.tuned.validation == alone.validation
 
 
 def test_seeds_of_the_model_and_of_the_split():
@@ -399,7 +465,7 @@ def test_permuting_a_group_costs_what_its_features_tell_together():
     y = np.tile([0, 1], 100)
     X = np.column_stack([y, y, rng.normal(size=200)]) + rng.normal(0, 1e-3, (200, 3))
     split = data.split(data.Dataset(X, y, ("a", "b")))
-    forest = evaluation.score(RandomForestClassifier(20, random_state=0), split, cv=2).estimator
+    forest = evaluation.score(RandomForestClassifier(20, random_state=0), split).estimator
     importance = inspection.grouped_permutation_importance
     alone = importance({"": forest}, split, [[0], [1], [2]])[""]
     together = importance({"": forest}, split, [[0, 1], [2]])[""]
@@ -431,7 +497,7 @@ def test_precision_of_a_random_order():
         inspection.precision_at(40, rng.random(50), roles, ("informative",)) for _ in range(4000)
     ]
     inside = np.mean([found.low <= share <= found.high for share in drawn])
-    assert 0.94 < inside < 0.995  # the law has few values
+    assert 0.94 < inside < 0.995  # there are few possible shares
     unknown = inspection.precision_by_chance(3, (), ("informative",))
     assert (unknown.low, unknown.high) == (0, 1)
 
@@ -468,14 +534,14 @@ class Kept:
 
 def test_importances_are_those_of_the_features_or_none(split):
     forest = RandomForestClassifier(10, random_state=0)
-    found = evaluation.score(forest, split, cv=2).estimator
+    found = evaluation.score(forest, split).estimator
     alone: Any = clone(forest)
     alone.fit(split.X_train, split.y_train)
     assert np.array_equal(inspection.importances(found).values, alone.feature_importances_)
     piped = make_pipeline(PCA(split.X_train.shape[1]), forest)
     for model in (piped, models.scaled(LogisticRegression())):
         with pytest.raises(TypeError, match="has no importances of the features"):
-            inspection.importances(evaluation.score(model, split, cv=2).estimator)
+            inspection.importances(evaluation.score(model, split).estimator)
     with pytest.raises(TypeError, match="has no importances of the features"):
         inspection.importances(piped.fit(split.X_train, split.y_train))
 
@@ -498,15 +564,6 @@ def test_confidence_mistakes_and_confusion_agree(split):
 
 
 def only_right(score: evaluation.Score, split: data.Split) -> dict[str, np.ndarray]:
-    """The test rows that a model gets right."""
+    """The test samples that a model gets right."""
     right = score.correct["test"]
     return {"X_test": split.X_test[right], "y_test": split.y_test[right]}
-
-
-def test_models_are_reproducible_whatever_ran_before(split):
-    np.random.seed(1)
-    first = {name: m[-1].get_params() for name, m in models.candidates(seed=3).items()}
-    np.random.seed(2)
-    again = {name: m[-1].get_params() for name, m in models.candidates(seed=3).items()}
-    assert first == again
-    assert all(params.get("random_state", 3) == 3 for params in first.values())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scikit_posthocs
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mlxtend.evaluate import mcnemar as mlxtend_mcnemar
 from scipy import stats
@@ -21,7 +21,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from pycode import inference
 
-rows = st.lists(st.booleans(), min_size=1, max_size=300)
+samples = st.lists(st.booleans(), min_size=1, max_size=300)
 pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=300)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -30,7 +30,7 @@ def close(expected: Any) -> Any:
     return pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
-@given(rows)
+@given(samples)
 def test_proportion_has_wilsons_interval(right):
     found = inference.proportion(right)
     low, high = proportion_confint(sum(right), len(right), method="wilson")
@@ -58,6 +58,32 @@ def test_mean_has_students_interval(values):
     assert (found.low, found.high) == close((low, high))
 
 
+shares = st.lists(st.floats(0, 1), min_size=2, max_size=20)
+
+
+@given(shares, st.integers(1, 9))
+def test_interval_of_a_mean_is_students_within_its_bounds(values, ratio):
+    folds = {"n_train": ratio * 10, "n_test": 10}
+    for found, free in (
+        (inference.mean(values, bounds=(0, 1)), inference.mean(values)),
+        (
+            inference.corrected_mean(values, **folds, bounds=(0, 1)),
+            inference.corrected_mean(values, **folds),
+        ),
+    ):
+        assert (found, found.n) == (free, free.n)
+        assert 0 <= found.low <= found <= found.high <= 1
+        assert found.low == (free.low if free.low >= 0 else 0)
+        assert found.high == (free.high if free.high <= 1 else 1)
+
+
+def test_interval_of_a_mean_is_cut_at_one_bound_alone():
+    found = inference.mean([0.98, 1.0, 0.99, 0.96], bounds=(0, 1))
+    assert (found.low, found.high) == (inference.mean([0.98, 1.0, 0.99, 0.96]).low, 1)
+    positive = inference.mean([0.0, 0.1, 5.0], bounds=(0, np.inf))
+    assert (positive.low, positive.high) == (0, inference.mean([0.0, 0.1, 5.0]).high)
+
+
 # The squares of tiny differences would be zero.
 @given(st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size=2, max_size=50))
 def test_deviation_has_the_chi_squared_interval(values):
@@ -77,7 +103,7 @@ def test_deviation_of_equal_values_is_zero():
 
 
 def exact_mcnemar(b: int, c: int) -> float:
-    """Twice the tail of the binomial law, counted in whole numbers."""
+    """Twice the tail of the binomial distribution, counted in whole numbers."""
     tail = sum(comb(b + c, k) for k in range(min(b, c) + 1))
     return float(min(Fraction(1), Fraction(2 * tail, 2 ** (b + c))))
 
@@ -100,19 +126,81 @@ def test_difference_has_bonett_and_prices_interval(right):
     first, second = np.array(right).T
     n, b, c = len(first), int(np.sum(first & ~second)), int(np.sum(~first & second))
     found = inference.difference(first, second)
-    middle = Fraction(b - c, n + 2)
-    variance = (Fraction(b + c + 2, n + 2) - middle**2) / (n + 2)
-    half = stats.norm.isf(0.025) * sqrt(variance)
+    middle, error = bonett_price(b, c, n)
+    half = stats.norm.isf(0.025) * error
     assert found == close((b - c) / n)
-    assert found.low == close(max(-1, float(middle) - half))
-    assert found.high == close(min(1, float(middle) + half))
+    assert found.low == close(max(-1, middle - half))
+    assert found.high == close(min(1, middle + half))
     swapped = inference.difference(second, first)
     assert (-swapped.high, -swapped.low) == close((found.low, found.high))
 
 
-def test_rows_that_are_no_pairs():
+def bonett_price(b: int, c: int, n: int) -> tuple[float, float]:
+    """The centre and the standard error of their interval."""
+    middle = Fraction(b - c, n + 2)
+    variance = (Fraction(b + c + 2, n + 2) - middle**2) / (n + 2)
+    return float(middle), sqrt(variance)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 2000), st.floats(0.005, 0.5))
+def test_equivalent_means_that_the_90_percent_interval_lies_within_the_margin(b, c, more, margin):
+    n = b + c + more
+    first, second = disagreeing(b, c, n)
+    p = inference.equivalence(first, second, margin=margin)
+    middle, error = bonett_price(b, c, n)
+    tests = [stats.norm.cdf((sign * middle - margin) / error) for sign in (1, -1)]
+    assert p == close(max(tests))
+    assert inference.equivalence(second, first, margin=margin) == close(p)
+    half = stats.norm.isf(0.05) * error
+    within = -margin < middle - half and middle + half < margin
+    assume(abs(p - 0.05) > 1e-9)
+    assert (p < 0.05) == within
+
+
+def disagreeing(b: int, c: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two models of which each alone is right on `b` and on `c` of `n` samples."""
+    return right(n, range(c)), right(n, range(c, b + c))
+
+
+def test_few_samples_are_no_sign_of_equivalence():
+    same = disagreeing(0, 0, 20)
+    assert inference.mcnemar(*same) == 1
+    assert inference.equivalence(*same) > 0.05
+    many = disagreeing(9, 9, 2000)
+    assert inference.equivalence(*many) < 0.001
+    # The margin is that of the module: a difference as large is not equivalent.
+    apart = disagreeing(60, 0, 2000)
+    assert inference.equivalence(*apart) == pytest.approx(0.5, abs=0.01)
+    assert inference.equivalence(*apart, margin=0.05) < 0.001
+
+
+@pytest.mark.parametrize(("disagreements", "n"), [(60, 360), (200, 2000), (1000, 2000)])
+def test_a_detectable_difference_is_found_four_times_in_five(disagreements, n):
+    found = inference.detectable_difference(*disagreeing(disagreements, 0, n))
+    assert found == inference.detectable_difference(*disagreeing(0, disagreements, n))
+    # How often McNemar's test rejects when the models differ by that much; being exact, it rejects
+    # a little less often than in the large sample.
+    first = np.arange(disagreements + 1)
+    share = (1 + found * n / disagreements) / 2
+    chances = stats.binom.pmf(first, disagreements, share)
+    rejected = [exact_mcnemar(int(b), int(disagreements - b)) <= 0.05 for b in first]
+    assert chances[rejected].sum() == pytest.approx(0.8, abs=0.06)
+
+
+def test_models_that_hardly_disagree_have_a_detectable_difference_all_the_same():
+    found = inference.detectable_difference(*disagreeing(0, 0, 360))
+    assert found == inference.detectable_difference(*disagreeing(3, 4, 360)) > 0
+    # The number of disagreements, all to the better model's credit, is about Poisson's.
+    rejected = stats.poisson.sf(5, found * 360)  # exact_mcnemar(6, 0) < 0.05 < exact_mcnemar(5, 0)
+    assert rejected == pytest.approx(0.8, abs=0.06)
+
+
+def test_samples_that_are_no_pairs():
     with pytest.raises(ValueError, match="2 and 3 samples are no pairs"):
         inference.mcnemar([True, False], [True, False, True])
+    for function in (inference.equivalence, inference.detectable_difference):
+        with pytest.raises(ValueError, match="2 and 3 samples are no pairs"):
+            function([True, False], [True, False, True])
 
 
 @settings(max_examples=30)  # statsmodels takes its time
@@ -132,11 +220,11 @@ def test_holm_is_that_of_scikit_posthocs():
 
 
 def right(n: int, *wrong: range) -> np.ndarray:
-    """Which of `n` rows are right: all but `wrong`."""
-    rows = np.ones(n, dtype=bool)
+    """Which of `n` samples are right: all but `wrong`."""
+    found = np.ones(n, dtype=bool)
     for some in wrong:
-        rows[some] = False
-    return rows
+        found[some] = False
+    return found
 
 
 def test_all_pairs_are_compared():
@@ -147,9 +235,15 @@ def test_all_pairs_are_compared():
     assert [pair.difference for pair in found.values()] == close([0.09, 0.09, 0])
     assert [pair.p for pair in found.values()] == close([2 / 512, 2 / 512, 1])
     assert [pair.p_holm for pair in found.values()] == close([6 / 512, 6 / 512, 1])
+    # (1.95996 + 0.84162) * sqrt(disagreements) / n
+    detectable = [pair.detectable for pair in found.values()]
+    assert detectable == pytest.approx([0.0840475, 0.0840475, 0.1188611], abs=1e-6)
+    for (a, b), pair in found.items():
+        assert pair.p_equivalent == inference.equivalence(correct[a], correct[b])
+        assert pair.p_equivalent > 0.05
 
 
-def test_models_that_cannot_be_told_from_the_best():
+def test_models_that_do_not_differ_from_the_best():
     correct = {"poor": right(100, range(30)), "near": right(100, range(4)), "best": right(100)}
     assert inference.indistinguishable(correct) == ["near", "best"]
     assert inference.indistinguishable({"only": right(5)}) == ["only"]
@@ -174,6 +268,33 @@ def test_the_choice_corrects_for_all_pairs_by_holms_method(other, expected):
     correct["best"] = right(100, range(99, 100))
     assert inference.mcnemar(correct["x"], correct["best"]) == close(10 / 256)
     assert inference.indistinguishable(correct) == expected
+
+
+# Differences that are 0 or far from it, since scipy divides by their spread.
+@given(
+    st.lists(st.tuples(*[st.integers(0, 50).map(lambda n: n / 50)] * 2), min_size=2, max_size=30)
+)
+def test_paired_t_test_is_that_of_scipy(values):
+    first, second = np.array(values).T
+    found = inference.paired_t_test(first, second)
+    assert found.difference == close(first.mean() - second.mean())
+    assert -1 <= found.difference.low <= found.difference.high <= 1
+    if np.ptp(first - second) > 1e-9:
+        expected = stats.ttest_rel(first, second)
+        interval = expected.confidence_interval(0.95)
+        assert (found.t, found.p) == close((expected.statistic, expected.pvalue))
+        assert found.difference.low == close(max(-1, interval.low))
+        assert found.difference.high == close(min(1, interval.high))
+
+
+def test_paired_t_test_of_equal_and_of_constant_differences():
+    same = inference.paired_t_test([0.5, 0.6], [0.5, 0.6])
+    assert (same.difference, same.t, same.p) == (0, 0, 1)
+    apart = inference.paired_t_test([0.5, 0.75], [0.25, 0.5])
+    assert (apart.t, apart.p) == (np.inf, 0)
+    for first, second in (([0.5], [0.4]), ([0.5, 0.6], [0.5]), ([0.5, 0.6], [0.5, 0.6, 0.7])):
+        with pytest.raises(ValueError, match="two pairs or more"):
+            inference.paired_t_test(first, second)
 
 
 def test_corrected_t_test_without_overlap_is_students():
@@ -272,7 +393,7 @@ def test_what_rounding_leaves_of_zero_is_zero():
     assert inference.mean(differences) == 0
     assert inference.corrected_mean(differences, n_train=4, n_test=2) == 0
     assert inference.mean(np.array([2e-13, 3e-13])) == pytest.approx(2.5e-13, rel=1e-9, abs=0)
-    # The shares of the classes are those of the rows, so that no error is left.
+    # The shares of the classes are those of the samples, so that no error is left.
     y = np.repeat([0, 1, 2], [41, 33, 26])
     found = inference.calibration(np.tile([0.41, 0.33, 0.26], (100, 1)), y)
     assert (found.ece, found.overconfidence) == (0, 0)

@@ -1,6 +1,7 @@
 """Networks are trained like any estimator, to the bit, and told of by what formulas say."""
 
 import copy
+import dataclasses
 import hashlib
 import json
 import os
@@ -242,7 +243,7 @@ def test_variants_count_their_parameters(split):
 
 def test_score_and_learning_curve_of_a_network(split):
     some = network(n_steps=5)
-    score = evaluation.score(models.scaled(some), split, cv=2)
+    score = evaluation.score(models.scaled(some), split)
     once = scaled(split)
     again = network(n_steps=5).fit(once.X_train, once.y_train)
     fitted = score.estimator[-1]
@@ -253,7 +254,8 @@ def test_score_and_learning_curve_of_a_network(split):
     assert score.n_bytes == weights + again.classes_.nbytes
     curve = evaluation.learning_curve(models.scaled(some), split, cv=2, n_sizes=2)
     assert curve.sizes == (12, 120)
-    assert curve.validation[-1] == score.cv_in_fold
+    whole = evaluation.reference_protocol({"": models.scaled(some)}, split, cv=2)[""]
+    assert curve.validation[-1] == whole.cv_in_fold
     assert not hasattr(some, "module_")
 
 
@@ -609,7 +611,6 @@ def spy(monkeypatch, module: Any, name: str) -> list[tuple[Any, ...]]:
 
     seen.map = seen_in_order  # pyright: ignore
     monkeypatch.setattr(module, name, seen)
-    monkeypatch.setattr(source, "state", lambda code: "")  # calls may change what a test looks at
     monkeypatch.setenv("PYCODE_CACHE", "off")
     cache._secret.cache_clear()
     return calls
@@ -637,15 +638,17 @@ def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
         assert some.random_state == seed
         trained.append(unfitted(some).fit(X, y))
 
-    assert len(tries) == 3 * len(labels) * len(seeds)
+    size = len(labels) * len(seeds)
+    choices, tests = tries[: -6 * size], tries[-6 * size :]
+    assert len(choices) == 2 * len(networks.PENALTIES) * size
+    kinds = ["scratch", "frozen", "fine-tuned", "raw pixels", "frozen, tuned", "raw pixels, tuned"]
     images: dict[tuple[int, int], Any] = {}
-    for number, (learner, X, y, X_test, y_test) in enumerate(tries):
-        place, kind = divmod(number, 3)
-        seed, n = divmod(place, len(labels))
+    for number, (learner, X, y, X_test, y_test) in enumerate(tests):
+        kind, (seed, n) = kinds[number // size], divmod(number % size, len(labels))
         assert np.array_equal(y_test, split.y_test[late_test] - 5)
         assert list(np.bincount(y)) == [labels[n]] * 5
-        if kind == 1:
-            assert isinstance(learner, LogisticRegression)
+        assert learner.random_state == seeds[seed]
+        if kind in ("frozen", "frozen, tuned"):
             rows = images[seed, n]
             assert pytest.approx(networks.features(trained[seed], rows), abs=1e-5) == X
             seen = networks.features(trained[seed], scaled[1][late_test])
@@ -653,45 +656,179 @@ def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
             continue
         assert pytest.approx(scaled[1][late_test]) == X_test
         assert [known[row.tobytes()] - 5 for row in rounded(X)] == list(y)
-        assert learner.random_state == seeds[seed]
-        if kind == 0:
-            images[seed, n] = X
+        assert np.array_equal(X, images.setdefault((seed, n), X))
+        if kind == "scratch":
             assert learner.pretrained is None
-        else:
-            assert np.array_equal(X, images[seed, n])
+        elif kind == "fine-tuned":
             for name, array in trained[seed].weights.items():
                 assert np.array_equal(learner.pretrained[name], array)
+    for kind in ("frozen", "raw pixels"):
+        place = size * kinds.index(kind)
+        assert {repr(call[0]) for call in tests[place : place + size]} == {
+            f"LogisticRegression(max_iter=10000, random_state={seed})" for seed in seeds
+        }
     sets = {key: {row.tobytes() for row in X} for key, X in images.items()}
     for seed in range(2):
         assert sets[seed, 0] < sets[seed, 1] < sets[seed, 2]
     assert sets[0, 2] != sets[1, 2]
 
-    kinds = ["scratch", "frozen", "fine-tuned"]
-    accuracies, gains = found["accuracy"], found["gain"]
+    accuracies = found["accuracy"]
     assert list(accuracies) == kinds
-    assert list(gains) == list(found["p_holm"]) == kinds[1:]
     runs: dict[tuple[str, int], Any] = {}
     for number, kind in enumerate(kinds):
         for n, label in enumerate(labels):
-            places = [3 * (seed * len(labels) + n) + number for seed in range(2)]
-            again = [evaluation.fit_score(*tries[place]) for place in places]
+            places = [number * size + seed * len(labels) + n for seed in range(2)]
+            again = [evaluation.fit_score(*tests[place]) for place in places]
             runs[kind, label] = np.array(again)
             assert accuracies[kind][label] == pytest.approx(np.mean(again))
             assert accuracies[kind][label].n == 2
-            if kind != "scratch":
-                difference = accuracies[kind][label] - accuracies["scratch"][label]
-                assert gains[kind][label] == pytest.approx(difference)
-    p_values = []
-    for kind, label in product(kinds[1:], labels):
-        gain = runs[kind, label] - runs["scratch", label]
-        p_values.append(
-            ttest_rel(runs[kind, label], runs["scratch", label]).pvalue
-            if gain.std() > 1e-12
-            else float(not gain.any())
-        )
-    expected = multipletests(p_values, method="holm")[1]
-    shown = [found["p_holm"][kind][label] for kind, label in product(kinds[1:], labels)]
-    assert shown == pytest.approx(expected)
+    for baseline, end, others in (
+        ("scratch", "", ["frozen", "fine-tuned", "frozen, tuned"]),
+        ("raw pixels, tuned", "_over_raw", ["scratch", "frozen", "fine-tuned", "frozen, tuned"]),
+    ):
+        gains, p_holm = found[f"gain{end}"], found[f"p_holm{end}"]
+        assert list(gains) == list(p_holm) == others
+        p_values = []
+        for kind, label in product(others, labels):
+            first, second = runs[kind, label], runs[baseline, label]
+            assert gains[kind][label] == pytest.approx(np.mean(first - second))
+            p_values.append(
+                ttest_rel(first, second).pvalue
+                if np.ptp(first - second) > 1e-12
+                else float((first == second).all())
+            )
+        expected = multipletests(p_values, method="holm")[1]
+        shown = [p_holm[kind][label] for kind, label in product(others, labels)]
+        assert shown == pytest.approx(expected)
+
+
+def late(split: data.Split, part: str) -> tuple[Any, Any]:
+    """The samples of the later classes, scaled by the earlier ones of the training samples."""
+    early = split.X_train[split.y_train < 5]
+    X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
+    return (X[y >= 5] - early.mean()) / early.std(), y[y >= 5] - 5
+
+
+def unlearnt() -> Any:
+    """A network that learns nothing, and whose last layer sees the pixels."""
+    return models.scaled(linear(n_steps=0))
+
+
+def test_penalties_are_chosen_on_validation_samples_alone(split, monkeypatch):
+    tries = spy(monkeypatch, evaluation, "fit_score")
+    labels, seeds = (2, 5), (3, 4, 5)
+    found = networks.transfer(unlearnt(), split, seeds=seeds, labels=labels)
+    choices = tries[: -6 * len(labels) * len(seeds)]
+    (X, y), (X_held_out, y_held_out) = late(split, "train"), late(split, "validation")
+    for _, _, _, X_test, y_test in choices:
+        assert pytest.approx(X_held_out, abs=1e-5) == X_test
+        assert np.array_equal(y_test, y_held_out)
+    grid = networks.PENALTIES
+    assert list(grid) == sorted(grid)
+    chosen: dict[int, list[float]] = {n: [] for n in labels}
+    for seed, n in product(seeds, labels):
+        order = np.random.default_rng(seed).permutation(len(y))
+        few = np.concatenate([order[y[order] == c][:n] for c in range(5)])
+        accuracies = [
+            LogisticRegression(C=C, max_iter=10_000)
+            .fit(X[few], y[few])
+            .score(X_held_out, y_held_out)
+            for C in grid
+        ]
+        chosen[n].append(grid[accuracies.index(max(accuracies))])
+    for n in labels:
+        edges = [C in (grid[0], grid[-1]) for C in chosen[n]]
+        assert found["C"]["raw pixels, tuned"][n] == np.median(chosen[n])
+        assert found["at_edge"]["raw pixels, tuned"][n] == np.mean(edges)
+    fitted = [call[0].C for call in tries[-len(labels) * len(seeds) :]]
+    assert fitted == [chosen[n][seed] for seed in range(3) for n in labels]
+
+    other = dataclasses.replace(split, X_test=split.X_test[::-1])
+    again = networks.transfer(unlearnt(), other, seeds=seeds, labels=labels)
+    assert (again["C"], again["at_edge"]) == (found["C"], found["at_edge"])
+    assert again["accuracy"] != found["accuracy"]
+
+
+def test_pixels_are_ahead_of_a_network_that_learns_nothing(split):
+    found = networks.transfer(unlearnt(), split, seeds=range(4), labels=(5, 10))
+    accuracy = found["accuracy"]
+    for n in (5, 10):
+        for kind in ("scratch", "fine-tuned"):
+            assert accuracy[kind][n] < 0.5 < 0.8 < accuracy["raw pixels, tuned"][n]
+            assert found["gain_over_raw"][kind][n].high < 0
+            assert found["p_holm_over_raw"][kind][n] < 0.05
+        for kind in ("frozen", "frozen, tuned"):  # which are the same pixels
+            assert accuracy[kind][n] == pytest.approx(
+                accuracy[kind.replace("frozen", "raw pixels")][n], abs=0.02
+            )
+        assert found["gain"]["frozen, tuned"][n].low > 0
+        assert found["p_holm"]["frozen, tuned"][n] < 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_curve_watches_the_same_training(split, fitted, name, monkeypatch):
+    once = scaled(split)
+    X, y, X_held_out, y_held_out = (
+        once.X_train[:100],
+        once.y_train[:100],
+        once.X_validation,
+        once.y_validation,
+    )
+    watched = network(name)
+    watched.callbacks = [networks._Validation(X_held_out, y_held_out)]
+    assert same(watched.fit(X, y), fitted[name])
+    curve = networks.training_curve(network(name), X, y, X_held_out, y_held_out)
+    assert curve["epoch"] == [1, 2, 3, 4, 5]
+    assert len(curve["loss"]) == len(curve["validation"]) == 5
+    assert curve["validation"][-1] == fitted[name].score(X_held_out, y_held_out)
+    assert 0 < curve["loss"][-1] < curve["loss"][0]
+    monkeypatch.setattr(networks, "N_POINTS", 3)
+    thinned = networks.training_curve(network(name), X, y, X_held_out, y_held_out)
+    assert thinned == {part: values[::2] for part, values in curve.items()}
+
+
+def test_training_loss_of_an_epoch_is_the_mean_over_its_samples(rows):
+    X, y = rows
+    still = linear(lr=0.0)  # learns nothing, so each epoch has the same loss
+    curve = networks.training_curve(still, X, y, X, y)
+    expected = log_loss(y, unfitted(still).fit(X, y).predict_proba(X))
+    assert curve["loss"] == pytest.approx([expected] * 5, rel=1e-5)
+
+
+def test_layers_are_those_of_the_network(fitted, rows):
+    image = {"kind": "image", "shape": [1, 8, 8]}
+    ten = {"kind": "linear", "shape": [10]}
+    assert networks.layers(fitted["CNN"], rows[0]) == [
+        image,
+        {"kind": "conv 3x3", "shape": [16, 8, 8]},
+        {"kind": "pool 2x2", "shape": [16, 4, 4]},
+        {"kind": "conv 3x3", "shape": [32, 4, 4]},
+        {"kind": "pool 2x2", "shape": [32, 2, 2]},
+        {"kind": "linear", "shape": [64]},
+        ten,
+    ]
+    assert networks.layers(fitted["residual"], rows[0]) == [
+        image,
+        {"kind": "conv 3x3", "shape": [16, 8, 8]},
+        *[{"kind": "block", "shape": [16, 8, 8]}] * 2,
+        *[{"kind": "block", "shape": [32, 4, 4]}] * 2,
+        {"kind": "average", "shape": [32, 1, 1]},
+        ten,
+    ]
+    for name in NAMES:
+        layers = networks.layers(fitted[name], rows[0])
+        for kind, form in (
+            ("conv 3x3", nn.Conv2d),
+            ("linear", nn.Linear),
+            ("block", networks.Block),
+        ):
+            number = sum(isinstance(layer, form) for layer in fitted[name].module_.children())
+            assert sum(kind in layer["kind"] for layer in layers) == number
+    plain = network("residual", n_steps=0, module__residual=False, module__shift=1).fit(*rows)
+    assert [layer["kind"] for layer in networks.layers(plain, rows[0])][1:3] == [
+        "conv 3x3",
+        "block",
+    ]
 
 
 def rounded(X: Any) -> Any:
@@ -772,7 +909,13 @@ def test_trainings_reach_the_network(split, steps, monkeypatch):
         return X
 
     monkeypatch.setattr(networks.Shift, "forward", forward)
-    monkeypatch.setattr(source, "state", lambda code: "")  # calls may change what a test looks at
+    # Calls change what this test looks at, which they reach by name.
+    real = source.describe
+    monkeypatch.setattr(
+        source,
+        "describe",
+        lambda some, **numbered: real(some, **numbered) if numbered else ("", []),
+    )
     found = networks.trainings(models.scaled(network("residual", n_steps=8)), split, seeds=(1, 2))
     assert list(found) == ["SGD", "Adam", "AdamW", "AdamW, shifts"]
     assert len(steps) == 8 * 8  # 240 rows are eight batches
@@ -823,6 +966,11 @@ def test_study_says_all_that_the_paper_asks_for(monkeypatch):
     assert found["depths"] == ("depths", [1, 2])
     assert found["trainings"] == ("trainings", [1, 2])
     assert found["transfer"] == ("transfer", [3, 4])
+    assert list(found["layers"]) == list(found["training_curves"]) == list(names)
+    for name in names:
+        assert found["layers"][name][-1] == {"kind": "linear", "shape": [10]}
+        curve = found["training_curves"][name]
+        assert curve["validation"][-1] == found["scores"][name].validation
     assert len(found["pairs"]) == 6
     assert set(found["curves"]) == set(found["scores"])
     images, fitted = found["images"], found["scores"]["residual"].estimator[-1]

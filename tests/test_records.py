@@ -20,8 +20,8 @@ def test_the_simulation_is_of_this_code() -> None:
 
 def test_the_paper_that_is_measured_has_all_files_that_its_code_reads(tmp_path: Path) -> None:
     folder = build.sources(tmp_path / "paper")
-    paper = (folder / "paper.tex").read_text(encoding="utf-8")
-    read = set(re.findall(r'"(\w+/\w+\.json)"', paper))
+    sources = [folder / "paper.tex", *(folder / "pycode").glob("*.py")]
+    read = set(re.findall(r'"(\w+/\w+\.json)"', "".join(map(Path.read_text, sources))))
     assert {"results/build.json", "results/deep.json"} <= read
     assert not [name for name in read if not (folder / name).exists()]
 

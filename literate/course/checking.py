@@ -252,9 +252,13 @@ class Run:
         return "" if text == marks.TODO else text
 
     def claims(self, exercise: str) -> list[str]:
-        """Return the conditions of the claims in an answer."""
+        """Return the conditions of the claims in an answer, also of those that have names."""
         found = re.findall(rf"\\claim\s*({lint.GROUP})\s*{lint.GROUP}", self.answer(exercise))
-        return [" ".join(condition[1:-1].split())[:1000] for condition in found]
+        given = [" ".join(condition[1:-1].split())[:1000] for condition in found]
+        if not any(map(claims.NAME.fullmatch, given)):
+            return given
+        recorded = json.loads(self.file("results.json"))
+        return [str(recorded.get(f"claims.{c}", {}).get("value", c))[:1000] for c in given]
 
     def typed(self, exercise: str) -> list[str]:
         """Return the numbers typed by hand in an answer, each with the words around it."""

@@ -208,6 +208,8 @@ class Grader:
         text = LOGIN.sub(lambda _: line, marks.read(self.course.root / marks.PAPER))
         # The solution's claims about its own data may be false for other students' data.
         text = re.sub(rf"\\claim\s*{lint.GROUP}\s*({lint.GROUP})", lambda m: m[1], text)
+        # A name without a sentence would fail the build; str.format takes the same, for nothing.
+        text = re.sub(r"\bresults\.claims(?=\()", "str.format", text)
         (self.solution / marks.PAPER).write_text(text, encoding="utf-8")
         (self.solution / "results.json").unlink(missing_ok=True)
         build(self.solution)

@@ -56,6 +56,8 @@ sys.exit(how == "exit")
 MAKEFILE = """
 system:
 \techo system >> $(CALLED)
+system-course: system
+\techo course >> $(CALLED)
 tools: system
 \techo tools in $(CURDIR) >> $(CALLED)
 \tmkdir -p .venv/bin
@@ -184,7 +186,7 @@ def test_setup_shuts_the_source_and_installs_beside_it(installed: Path) -> None:
     assert stat.S_IMODE((installed / "source").stat().st_mode) == 0o700
     called = (installed / "called").read_text(encoding="utf-8").splitlines()
     inside = installed / "source/course"
-    assert called == ["system", "system", f"tools in {inside}"]
+    assert called == ["system", "course", "system", f"tools in {inside}"]
     assert (inside / ".venv").resolve() == installed / "venv"
     python = installed / "venv/bin/python3"
     assert stat.S_IMODE((installed / "venv").stat().st_mode) & 0o055 == 0o055

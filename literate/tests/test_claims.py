@@ -1,6 +1,7 @@
 """A claim that its results do not support is named, struck and fails the build; others pass."""
 
 import ast
+import itertools
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from literate import claims
+from literate import claims, results
 from literate.testing import ROOT, Paper, quicken, red_rules
 
 
@@ -202,6 +203,68 @@ def test_claims_are_counted_and_on_another_line_run_no_python(claiming):
     assert (claiming.folder / "results.json").stat().st_mtime_ns == written
 
 
+def test_named_claims_stand_anywhere_and_each_name_is_known_and_used(claiming):
+    source = claiming.read("paper.tex")
+    naming = """results.claims("rows.logistic",
+    fits=[".test > 0.1", "max(.{test,cv}) <= 1"], odd=".test > 2", spare=".test > 0")
+"""
+    block = 'results.record("rows.logistic", score)\n'
+    claiming.edit("paper.tex", block, block + naming)
+    early = r"\claim{fits}{Named early,} \claim{odd}{oddly,} \claim{fitz}{wrongly.}"
+    claiming.edit("paper.tex", "Early:", f"{early} Early:")
+    build = claiming.build("-f")
+    assert build.code != 0
+    at = claiming.read("paper.tex").partition(early)[0].count("\n") + 1
+    value = json.loads(claiming.read("results.json"))["rows.logistic.test"]["value"]
+    assert f"paper.tex:{at}: odd: rows.logistic.test = {value:.6g} > 2 is false" in build.output
+    assert f"paper.tex:{at}: fitz names no claim" in build.output
+    assert "near it: fits" in build.output
+    assert re.search(r"paper\.tex:\d+: no \\claim\{spare\} is in the text", build.output)
+    naming = naming.replace(', odd=".test > 2", spare=".test > 0"', "")
+    (claiming.folder / "paper.tex").write_text(
+        source.replace(block, block + naming).replace(
+            "Early:", r"\claim{fits}{Named early.} \claim{fits}{Again.} Early:"
+        )
+    )
+    build = claiming.build()
+    assert build.code == 0, build.output
+    kept = json.loads(claiming.read("results.json"))["claims.fits"]["value"]
+    assert kept == "rows.logistic.test > 0.1 and max(rows.logistic.test, rows.logistic.cv) <= 1"
+    assert "Named early. Again." in " ".join(claiming.pages())
+
+
+SEGMENTS = st.from_regex(r"[a-z][a-z0-9_]{0,4}", fullmatch=True)
+
+
+@given(st.lists(st.lists(SEGMENTS, min_size=1, max_size=3), min_size=1, max_size=3), SEGMENTS)
+def test_braces_and_prefixes_stand_for_all_their_keys(parts, prefix):
+    short = "".join("." + (f"{{{','.join(some)}}}" if some[1:] else some[0]) for some in parts)
+    whole = [".".join([prefix, *key]) for key in itertools.product(*parts)]
+    assert claims.write_out(f"min({short}) > .5", prefix) == f"min({', '.join(whole)}) > .5"
+    assert claims.write_out(f"{prefix} == '{short}'", prefix) == f"{prefix} == '{short}'"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"Big": "x > 1"}, "Big cannot name a claim"),
+        ({"small": ".x > 1"}, "begins with a dot, but the claims have no prefix"),
+    ],
+)
+def test_names_and_keys_that_cannot_be_are_refused(monkeypatch, given, message):
+    monkeypatch.setattr(results, "record", lambda *_, **__: None)
+    with pytest.raises(ValueError, match=message):
+        results.claims("", **given)
+
+
+def test_a_name_is_given_once(monkeypatch):
+    monkeypatch.setattr(results, "record", lambda *_, **__: None)
+    monkeypatch.setattr(results, "_named", {})
+    results.claims("a", large=".b > 1")
+    with pytest.raises(ValueError, match="large names two claims"):
+        results.claims("a", large=".b > 2")
+
+
 def test_claims_with_an_output_directory(claiming):
     claiming.edit("paper.tex", "rows.logistic.train > 0", "rows.logistic.train > 10")
     build = claiming.build("-outdir=build")
@@ -254,6 +317,21 @@ def holds(condition: str, names: dict) -> bool:
 
 
 CLAIM = re.compile(r"\\claim\{([^{}]*)\}")
+NAMING = re.compile(r"^results\.claims\(.*?\)$", re.DOTALL | re.MULTILINE)
+
+
+def conditions(source: str) -> dict[str, str]:
+    """Each condition that a claim gives or names, as claims.check reads it."""
+    found = {c: c for c in CLAIM.findall(source)}
+
+    def note(prefix: str, **named: str | list[str]) -> None:
+        for name, some in named.items():
+            some = [some] if isinstance(some, str) else some
+            found[name] = " and ".join(claims.write_out(c, prefix) for c in some)
+
+    for call in NAMING.findall(source):
+        exec(call, {"results": SimpleNamespace(claims=note)})
+    return found
 
 
 CHANGES = [  # of the shipped study: labels are shuffled, the SVM is removed, the seed is another
@@ -277,21 +355,22 @@ def test_the_shipped_paper_names_exactly_the_claims_that_no_longer_hold(tmp_path
     )
     assert {"is false", "no result"} <= set(named.values())
 
-    neutral = CLAIM.sub(r"\\claim{n_candidates > 0}", paper.read("paper.tex"))
+    known = conditions(paper.read("paper.tex"))
+    neutral = CLAIM.sub(r"\\claim{alpha > 0}", NAMING.sub("", paper.read("paper.tex")))
     (paper.folder / "paper.tex").write_text(neutral, encoding="utf-8")
     paper.build()
     names = nested(json.loads(paper.read("results.json")))
     false = {
         f"paper.tex:{number}"
         for number, line in enumerate(lines, start=1)
-        for condition in CLAIM.findall(line)
-        if not holds(condition, names)
+        for condition in CLAIM.findall(line.partition("%")[0] if line[:1] == "%" else line)
+        if not holds(known[condition], names)
     }
     assert set(named) == false
     assert len(false) > 3
 
 
-CONDITIONS = CLAIM.findall((ROOT / "paper.tex").read_text(encoding="utf-8"))
+CONDITIONS = list(conditions((ROOT / "paper.tex").read_text(encoding="utf-8")).values())
 COMMITTED = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
 COMPARED = {k: found for k, found in COMMITTED.items() if any(k in c for c in CONDITIONS)}
 

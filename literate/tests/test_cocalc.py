@@ -81,12 +81,17 @@ def in_the_margin(build: Build) -> dict[int, str]:
 
 def test_warning_false_claim_and_error_are_in_the_margin(small):
     claim = r"\claim{max(rows.logistic.test, 0) > 2}{A claim.}"
-    small.edit("paper.tex", "The second page.", f"The second page.\n{claim}")
-    small.edit("paper.tex", "images =", 'import warnings; warnings.warn("look (here")\nimages =')
+    named = r"\claim{too_high}{Another.}"
+    small.edit("paper.tex", "The second page.", f"The second page.\n{claim}\n{named}")
+    name = 'results.claims("rows.logistic", too_high=".test > 2")\n'
+    small.edit(
+        "paper.tex", "images =", name + 'import warnings; warnings.warn("look (here")\nimages ='
+    )
     lines = ["", *small.read("paper.tex").splitlines()]
     for _ in range(2):
         margin = in_the_margin(cocalc(small, directive=True, forced=False)[-1])
         assert "does not hold" in margin[lines.index(claim)]
+        assert "too_high' does not hold" in margin[lines.index(named)]
         warned = next(n for n, line in enumerate(lines) if "look" in line)
         assert "UserWarning: look [here" in margin[warned]
     small.edit("paper.tex", "split = data", "1 / (\n0)\nsplit = data")

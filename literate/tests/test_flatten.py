@@ -65,6 +65,8 @@ def test_corpus(corpus: Paper, tmp_path: Path) -> None:
         r"b &= \num{6} + \frac{2}{101}",
         r"\item[label] an item with 2" + "\n\\item some\nwords\n",
         '\\begin{lstlisting}\ntotal = sum(range(10))  # shown: 50 % of it\'s "all" <>&{}~^\\$_\n',
+        r"A share of \num{93.0}\,\%~[\num{90.1},~\num{95.1}], in short \num{93.0}, and a"
+        r" difference of \num{93.0}~[\num{90.1},~\num{95.1}] points.",
         r"Only looks like it: \verb|\py{n}| and \verb+\result{corpus.gap}+.",
         '\\begin{verbatim}\n\\py{n} % not a comment\n\\begin{pycode}\nprint("never run")\n',
         "\\subsection{In another file, 20}\nHere are two words, 23, and printed there\nbefore 3.",
@@ -73,6 +75,13 @@ def test_corpus(corpus: Paper, tmp_path: Path) -> None:
 )
 def test_each_place(corpus: Paper, text: str) -> None:
     assert text in flatten.flatten(corpus.folder / "paper.tex")
+
+
+@pytest.mark.xdist_group("corpus")
+def test_shares_have_their_sign_in_the_pdf(corpus: Paper) -> None:
+    text = " ".join(corpus.pages())
+    assert "A share of 93.0 % [90.1, 95.1], in short 93.0, and" in text
+    assert "a difference of 93.0 [90.1, 95.1] points." in text
 
 
 @pytest.mark.xdist_group("corpus")

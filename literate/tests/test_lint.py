@@ -287,6 +287,13 @@ def test_only_its_own_sentence_or_line_is_excused():
     assert lint.find(r"It has 5\,\% more rows~\citep{B1}.") != []
 
 
+def test_long_conditions_are_to_be_named():
+    fine, long = " > ".join(["a" * 28] * 2), " > ".join(["a" * 30] * 2)
+    found = lint.find(f"\\claim{{{fine}}}{{It is so.}}\n\\claim{{{long}}}{{It is so.}}")
+    assert [(f.line, f.kind) for f in found] == [(2, lint.LONG)]
+    assert lint.find(f"\\claim{{{long}}}{{It is so.}}", only=lint.TYPED) == []
+
+
 def test_command(tmp_path):
     def run(text: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "paper.tex").write_text(text, encoding="utf-8")

@@ -118,16 +118,16 @@ def test_other_data_are_one_line_and_another_model_is_one(fresh: Paper, tmp_path
     done = build(kinds)
     assert done.code == 0, done.output
     text = " ".join(paper.pages())
-    assert "Of 300 samples in 3 classes" in text
+    assert "of 300 samples in 3 classes" in text
     assert "50% & more" in text
     assert "stump" in text
 
     done = build(rng.permutation(kinds))
     assert done.code != 0
     number = paper.read("paper.tex").partition(r"\claim{")[0].count("\n") + 1
-    low = json.loads(paper.read("results.json"))["rows.best.over_baseline"]["interval"][0]
+    low = json.loads(paper.read("results.json"))["study.best.over_baseline"]["interval"][0]
     assert low > 0  # of the build before
-    assert f"paper.tex:{number}: rows.best.over_baseline.low = -" in done.output
+    assert f"paper.tex:{number}: study.best.over_baseline.low = -" in done.output
     assert "??" not in " ".join(paper.pages())
 
 

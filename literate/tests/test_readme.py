@@ -45,7 +45,7 @@ def test_commands_are_targets():
 
 def rewritten(claim: re.Match[str]) -> str:
     """A sentence that says nothing but still cites what the claim did."""
-    return "Rewritten" + "".join(re.findall(r"\\citep\{.*?\}", claim[0])) + "."
+    return "Rewritten" + "".join(re.findall(r"\\citep\{.*?\}", claim[0]))
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def own(tmp_path_factory) -> Paper:
     (paper.folder / "rows.csv").write_text(rows)
 
     quicken(paper)
-    call = re.search(r"synthetic = data\.synthetic\(.*?\)\n", paper.read("paper.tex"), flags=re.S)
+    call = re.search(r"data\.synthetic\(.*?\)", paper.read("paper.tex"), flags=re.S)
     assert call
-    paper.edit("paper.tex", call[0], block("python", "read_table"))
+    paper.edit("paper.tex", call[0], block("python", "read_table").strip())
     paper.edit("paper.tex", r"\title{Deep Neural", r"\title{Our Neural")
     paper.edit("paper.tex", "pdftitle={Deep Neural", "pdftitle={Our Neural")
     paper.edit("paper.tex", r"\author{First Author}", r"\author{Ada L.}")
@@ -90,11 +90,15 @@ def own(tmp_path_factory) -> Paper:
     )
     assert named
     lines = paper.read("paper.tex").splitlines(keepends=True)
-    for number in map(int, named):
-        assert lines[number - 1].count(r"\claim") == 1
+    for number in sorted(set(map(int, named))):
+        assert r"\claim" in lines[number - 1]
         claim = rf"\\claim{lint.GROUP}{lint.GROUP}"
         lines[number - 1] = re.sub(claim, rewritten, lines[number - 1])
-    (paper.folder / "paper.tex").write_text("".join(lines), encoding="utf-8")
+    text = "".join(lines)
+    (paper.folder / "paper.tex").write_text(text, encoding="utf-8")
+    for name in re.findall(r"no \\claim\{(\w+)\} is in the text", paper.build().output):
+        text = re.sub(rf"\b{name}=(?:\[[^\]]*\]|\"[^\"]*\"),?", "", text)
+    (paper.folder / "paper.tex").write_text(text, encoding="utf-8")
     build = paper.build()
     assert build.code == 0, build.output
     return paper
@@ -107,7 +111,7 @@ def test_each_edit_is_in_the_paper(own):
     assert "Ada L." in text
     assert text.count("nearest") >= 3
     assert (own.folder / "figures/summary.pdf").exists()
-    gap = re.search(r"resultvalue\{synthetic\.gap\}\{-?([\d.]+)\}", own.read("results.tex"))
+    gap = re.search(r"resultvalue\{lead\}\{-?([\d.]+)\}", own.read("results.tex"))
     assert gap
     assert f"differ by {gap[1]}" in text.replace("\N{MINUS SIGN}", "")
 
@@ -118,7 +122,7 @@ def test_the_suite_passes_with_other_data(own):
     files = {file.name: file.read_text() for file in (own.folder / "tests").glob("test_*.py")}
     tests = [f"tests/{name}" for name, text in sorted(files.items()) if "shipped: Paper" in text]
     assert "tests/test_document.py" in tests
-    tests.append("tests/test_evaluation.py::test_models_are_reproducible_whatever_ran_before")
+    tests.append("tests/test_models.py::test_models_are_reproducible_whatever_ran_before")
     options = ("-q", "-n", "0", "-p", "no:cacheprovider")
     command = (sys.executable, "-m", "pytest", *options, *tests)
     done = own.run(*command, SHIPPED_PAPER=str(own.folder))

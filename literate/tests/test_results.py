@@ -80,7 +80,7 @@ def test_everything_with_a_name_is_recorded_and_arrays_are_not(run):
     }
     assert {(e["interval"], e["n"], e["seed"]) for e in entries.values()} == {(None, None, 7)}
     assert list(entries) == sorted(entries)
-    assert r"\resultvalue{x.random_forest.inner.accuracy}{0.2}" in tex_file(run)
+    assert r"\resultvalue{x.random_forest.inner.accuracy}{25}" in tex_file(run)
 
 
 Share = Annotated[float, "share of samples"]
@@ -143,7 +143,7 @@ def test_an_estimate_is_recorded_with_its_interval(run):
         "seed": [1, 2],
     }
     assert found["bare"]["interval"] is None
-    assert r"\resultvalue{share}{0.7500}{0.301}{0.954}" in tex_file(run)
+    assert r"\resultvalue{share}{0.7500}{0.301}{0.954}{}" in tex_file(run).splitlines()
     assert r"\resultvalue{bare}{0.5000}" in tex_file(run).splitlines()
 
 
@@ -153,6 +153,49 @@ def test_values_are_unrounded_in_json_and_rounded_for_the_paper(run):
     assert recorded(run)["third"]["value"] == 1 / 3
     assert r"\resultvalue{third}{0.3333}" in tex_file(run)
     assert r"\resultvalue{name}{a\_b \& c}" in tex_file(run)
+
+
+RIGHT = Estimate(0.93, 0.9007, 0.9511, 400)
+LEAD = Estimate(-0.0125, -0.03126, 0.00626, 400)
+SHARES = {  # value, unit and digits; what is printed of them
+    "share": (RIGHT, "share of samples", 4, r"{93.0}{90.1}{95.1}{\,\%}"),
+    "all": (Estimate(1.0, 0.9912, 1.0, 400), "share of samples", 4, r"{100.0}{99.1}{100.0}{\,\%}"),
+    "kind": (0.0625, "share of all pixels", 4, "{6.2}"),
+    "bare": (Estimate(0.5), "share of samples", 4, "{50.0}"),
+    "lead": (LEAD, "difference of shares", 4, "{-1.2}{-3.1}{0.6}{}"),
+    "tiny": (-0.0002, "difference of shares", 4, "{-0.02}"),
+    "three": (0.93, "share of samples", 3, "{93.0}"),
+    "two": (0.93, "share of samples", 2, "{93}"),
+    "one": (0.93, "share of samples", 1, "{93}"),
+    "many": (RIGHT, "share of samples", 8, r"{93.0}{90.1}{95.1}{\,\%}"),
+    "count": (3, "share of samples", 4, "{3}"),
+    "loss": (Estimate(0.25, 0.125, 0.5), "1", 4, "{0.2500}{0.125}{0.500}{}"),
+    "shared": (0.25, "shared secret", 4, "{0.2500}"),
+}
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_shares_are_printed_in_percent_and_recorded_as_they_are(run, name):
+    value, unit, digits, printed = SHARES[name]
+    results.record(name, value, unit=unit, digits=digits)
+    entry = recorded(run)[name]
+    assert entry["value"] == value
+    if entry["interval"]:
+        assert entry["interval"] == [value.low, value.high]
+    assert rf"\resultvalue{{{name}}}{printed}" in tex_file(run).splitlines()
+
+
+def test_parameters_are_printed_at_their_shortest(run):
+    chosen = {"alpha": 1e-4, "C": 1000.0, "gamma": 0.016, "sizes": (64, 32), "kernel": "rbf"}
+    results.record("x", {"svm": {"parameters": chosen, "test": 0.5}}, unit="share of samples")
+    entries = recorded(run)
+    assert entries["x.svm.parameters.gamma"]["unit"] == "1"
+    lines = tex_file(run).splitlines()
+    for key, printed in (
+        *(("parameters.alpha", "0.0001"), ("parameters.c", "1000"), ("parameters.gamma", "0.016")),
+        *(("parameters.sizes.2", "32"), ("parameters.kernel", "rbf"), ("test", "50.0")),
+    ):
+        assert rf"\resultvalue{{x.svm.{key}}}{{{printed}}}" in lines
 
 
 def test_state_is_incomplete_until_the_end(run):

@@ -193,6 +193,17 @@ def test_estimates_have_their_intervals():
     ]
 
 
+def test_shares_in_percent_keep_their_intervals_and_samples():
+    share = tex.percent(Estimate(0.25, 0.125, 0.5, 8))
+    assert (share, share.low, share.high, share.n) == (25, 12.5, 50, 8)
+    assert tex.table(["x"], [[share]], digits=1).splitlines()[4] == (
+        r"\num{25.0} [\num{12.5}, \num{50.0}] \\"
+    )
+    for bare in (tex.percent(0.5), tex.percent(Estimate(0.5))):
+        assert tex.interval(bare, 1) == r"\num{50.0}"
+    assert tex.num(tex.percent(-0.0125), 2) == r"\num{-1.25}"
+
+
 def test_what_is_infinite_stands_in_a_table_as_such():
     lines = tex.table(["a", "b"], [[1.5, math.inf], [-math.inf, math.inf]], digits=1).splitlines()
     assert lines[0] == r"\begin{tabular}{@{}S[table-format=1.1]S[table-format=1.0]@{}}"

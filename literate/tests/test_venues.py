@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("shipped")
 LINE = r"\documentclass[10pt,a4paper]{article}"
 # The class's line, its bibliography style, and what its pages alone say.
 VENUES = {
-    "article": (LINE, "IEEEtranN", "Abstract We compare"),
+    "article": (LINE, "IEEEtranN", "Abstract Deep networks"),
     "IEEEtran": (r"\documentclass[10pt,a4paper]{IEEEtran}", "IEEEtranN", "Index Terms"),
     "conference": (r"\documentclass[conference]{IEEEtran}", "IEEEtranN", "Index Terms"),
     "acmart": (r"\documentclass[sigconf]{acmart}", "ACM-Reference-Format", "KEYWORDS"),
@@ -28,7 +28,7 @@ VENUES = {
         "apsrev4-2",
         "Dated: November 2026",
     ),
-    "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract We compare"),
+    "scrartcl": (r"\documentclass[10pt,a4paper]{scrartcl}", "IEEEtranN", "Abstract Deep networks"),
 }
 # Width of the text and size of its letters, as the classes have them.
 SIZES = {
@@ -40,7 +40,10 @@ SIZES = {
     "revtex4-2": (510.0, 10),
     "scrartcl": (438.17, 10),
 }
-FIGURES = {"performance", "behaviour", "ablation", "interpretation", "networks", "mistakes"}
+FIGURES = {
+    *("samples", "architectures", "performance", "behaviour", "ablation", "networks", "transfer"),
+    *("interpretation", "mistakes"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +136,7 @@ def test_front_matter_and_references_are_there(venue):
             assert folded(value) in first, value
     (keywords,) = re.findall(r"\\keywords\{(.*)\}", source)
     assert folded(keywords) in first
-    assert first.index("wecompareamultilayerperceptron") < first.index("introduction")
+    assert first.index("deepnetworkssetthestandard") < first.index("introduction")
     assert folded(VENUES[name][2]) in first
     style = VENUES[name][1]
     assert rf"\bibstyle{{{style}}}" in paper.read("paper.aux")
