@@ -35,8 +35,8 @@ EDITS = {
     "a word of prose": ("paper.tex", "Their successes come", "Their success comes"),
     "a colour in a figure": (
         "pycode/figures.py",
-        'width=1, edgecolor="white"',
-        'width=1, edgecolor="black"',
+        'edgecolor="white", linewidth=0.3',
+        'edgecolor="black", linewidth=0.3',
     ),
     # a change so small that all claims still hold
     "a hyper-parameter of the SVM": ("pycode/models.py", '"rbf", ', '"rbf", tol=9e-4, '),

@@ -827,7 +827,7 @@ def test_layers_are_those_of_the_network(fitted, rows):
     plain = network("residual", n_steps=0, module__residual=False, module__shift=1).fit(*rows)
     assert [layer["kind"] for layer in networks.layers(plain, rows[0])][1:3] == [
         "conv 3x3",
-        "block",
+        "plain",
     ]
 
 
