@@ -35,7 +35,7 @@ def value(shipped: Paper):
 
 
 def test_data(value):
-    assert [value(f"class_counts.{n}") for n in range(1, 6)] == [404, 398, 399, 400 and 399]
+    assert [value(f"class_counts.{n}") for n in range(1, 6)] == [404, 398, 399, 400, 399]
     assert [value(f"n_{part}") for part in ("train", "validation", "test")] == [1200, 400, 400]
     raw = " ".join(f"{value(name):.3f}" for name in ("mean", "sd", "min", "max"))
     assert raw == "-0.021 6.428 -67.874 54.471"
