@@ -22,6 +22,7 @@ _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_][\w+-]*(?:\.[\w+-]*\
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # of conditions, which have an operator
 _PART = r"(?:[\w+-]*(?:\w|\{[^{}\s]*\}))+"
+# Text in quotes, or a key that may begin with a dot and have braces, as in .gain.{20,50}.high.
 _SHORT = re.compile(
     rf"\"[^\"]*\"|'[^']*'|(?<![\w.}}])(?:\.(?=[A-Za-z_{{])|(?=[A-Za-z_{{])){_PART}(?:\.{_PART})*"
 )

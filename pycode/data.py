@@ -1,6 +1,7 @@
 """Data sets, and their split into samples for training, model selection and testing."""
 
 import hashlib
+import socket
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,6 +20,8 @@ from sklearn.pipeline import Pipeline
 
 from literate import tables
 from literate.tables import DataError
+
+PATIENCE = 10  # seconds to wait for an answer from OpenML
 
 
 @dataclass(frozen=True)
@@ -305,9 +308,11 @@ def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
 def _fetch(name: str, version: int, source: str) -> Any:
     """Return what fetch_openml finds, as pandas data."""
     error: BaseException | None = None
+    timeout = socket.getdefaulttimeout()
     # pandas converts classes true and false, which scikit-learn 1.9.1 cannot handle; nor could it
     # handle digits, which pandas 3.1 keeps where they might hold a thousands separator.
     for parser in ("auto", "liac-arff"):
+        socket.setdefaulttimeout(PATIENCE)  # behind a firewall an answer may never come
         try:
             with warnings.catch_warnings():
                 # On any error, even these, scikit-learn would warn and delete what it has read.
@@ -331,6 +336,10 @@ def _fetch(name: str, version: int, source: str) -> Any:
             error = found
         except RuntimeWarning as warning:
             error = warning.__context__
+        finally:
+            socket.setdefaulttimeout(timeout)
+        if isinstance(error, MemoryError):
+            raise error
         if not isinstance(error, TypeError):
             break
     folder = Path(get_data_home()) / "openml"

@@ -6,7 +6,7 @@ percentage points.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
@@ -71,6 +71,7 @@ def comparison(
     """Record a comparison of tuned models, and what each gains over itself untuned."""
     pairs = evaluation.compare_pairs(scores)
     tests = evaluation.compare_folds(folds)
+    baseline = majority(split)
     accuracies = [score.test for score in scores.values()]
     gains = {
         model: inference.compare_pairs(
@@ -79,7 +80,7 @@ def comparison(
         for model, score in scores.items()
     }
     models_differ = Range(
-        over_baseline=min(_over_baseline(score, split) for score in scores.values()),
+        over_baseline=min(_over(score, baseline) for score in scores.values()),
         spread=Estimate(max(accuracies) - min(accuracies)),
         min_p_test=min(pair.p_holm for pair in pairs.values()),
         min_p_folds=min(test.p_holm for test in tests.values()),
@@ -96,7 +97,7 @@ def comparison(
             "folds": folds,
             "pairs": pairs,
             "fold_tests": tests,
-            "majority_class": majority(split),
+            "majority_class": baseline,
             "gain": gains,
             "untuned_pairs": evaluation.compare_pairs(untuned),
             "best": best(scores, split),
@@ -109,7 +110,7 @@ def best(scores: Mapping[str, Score], split: Split) -> Best:
     """Return what is said of the selected model."""
     name = evaluation.best(scores)
     score, ties = scores[name], len(evaluation.ties(scores))
-    return Best(name, ties, score.validation, score.test, _over_baseline(score, split))
+    return Best(name, ties, score.validation, score.test, _over(score, majority(split)))
 
 
 def majority(split: Split) -> Score:
@@ -137,13 +138,13 @@ def ablation(
     def best(variants: Iterable[Variant]) -> Variant:
         return max(variants, key=lambda variant: variant.validation)
 
-    def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], n: int) -> Comparison:
-        found = inference.compare_pairs({"a": first, "b": second})["a", "b"]
-        return replace(found, p_holm=min(1.0, n * found.p))  # any of n might have been the best
+    def compare(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Comparison:
+        return inference.compare_pairs({"a": first, "b": second})["a", "b"]
 
     linear = best(v for v in activations if v.parameters["activation"] == "identity")
     nonlinear = best(v for v in activations if v.parameters["activation"] != "identity")
     penalty, architecture = map(best, (penalties, architectures))
+    over_untuned = compare(penalty.correct, original.correct["validation"])
     results.record(
         name,
         {
@@ -158,12 +159,12 @@ def ablation(
                 for v in architectures
             },
             "linear": linear,
-            "nonlinear": compare(nonlinear.correct, linear.correct, len(activations)),
+            "nonlinear": compare(nonlinear.correct, linear.correct),
             "best_penalty": penalty,
             "best_depth": len(architecture.parameters["hidden_layer_sizes"]),
-            "over_untuned": compare(
-                penalty.correct, original.correct["validation"], len(penalties)
-            ),
+            "over_untuned": over_untuned,
+            # Any of them might have been the best.
+            "best_penalty_p": min(1.0, len(penalties) * over_untuned.p),
         },
     )
 
@@ -433,5 +434,5 @@ def calibration_table(calibrations: Mapping[str, Calibration]) -> str:
     )
 
 
-def _over_baseline(score: Score, split: Split) -> Estimate:
-    return inference.difference(score.correct["test"], majority(split).correct["test"])
+def _over(score: Score, baseline: Score) -> Estimate:
+    return inference.difference(score.correct["test"], baseline.correct["test"])

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -268,6 +270,32 @@ def test_without_network_and_files_it_says_where_they_belong(server, offline):
     assert message.startswith("OpenML's Fashion-MNIST, version 1: ")
     for part in ("Connection refused", f"copy {server.home / 'openml'}"):
         assert part in message
+
+
+@pytest.mark.filterwarnings("ignore:A network error:UserWarning")
+def test_nobody_waits_for_a_silent_network(server, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(_openml, "urlopen", lambda request: urlopen(address))
+        monkeypatch.setattr(data, "PATIENCE", 0.1)
+        begun = monotonic()
+        assert "timed out" in refusal("Fashion-MNIST")
+        assert monotonic() - begun < 10
+    assert socket.getdefaulttimeout() is None
+
+
+def test_lack_of_memory_costs_no_download(server, monkeypatch):
+    images(server, "small", pixels=4)
+    data.openml("small")
+
+    def read_csv(*args, **options):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd, "read_csv", read_csv)
+        with pytest.raises(MemoryError):
+            data.openml("small")
+    assert server.kept("*.arff.gz")
 
 
 DAMAGE = {

@@ -215,9 +215,7 @@ class Run:
 
         A key that the paper has not recorded has the value "nothing".
         """
-        found = json.loads(self.file("results.json"))
-        if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-            raise StudentError("results.json is not as literate writes it")
+        found = self._recorded()
         return (
             {key: self.expected[key]["value"] for key in keys},
             {key: found[key]["value"] if key in found else "nothing" for key in keys},
@@ -257,7 +255,7 @@ class Run:
         given = [" ".join(condition[1:-1].split())[:1000] for condition in found]
         if not any(map(claims.NAME.fullmatch, given)):
             return given
-        recorded = json.loads(self.file("results.json"))
+        recorded = self._recorded()
         return [str(recorded.get(f"claims.{c}", {}).get("value", c))[:1000] for c in given]
 
     def typed(self, exercise: str) -> list[str]:
@@ -276,6 +274,12 @@ class Run:
             return not claims.check(condition, self.expected)
         made_up = {"interval": None, "n": None}
         return not claims.check(condition, {k: {"value": v} | made_up for k, v in results.items()})
+
+    def _recorded(self) -> dict[str, dict[str, Any]]:
+        found = json.loads(self.file("results.json"))
+        if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+            raise StudentError("results.json is not as literate writes it")
+        return found
 
 
 def differ(expected: Any, found: Any, where: str = "") -> tuple[str, str] | None:

@@ -513,6 +513,31 @@ def test_patience_ends():
                     functions(name)
 
 
+def test_the_conditions_of_a_named_claim_are_those_of_results_json():
+    paper = r"""\begin{exercise}{T}{1}{key}\end{exercise}
+\begin{solution}\claim{wins}{A.} \claim{a > 1}{B.} \claim{unknown}{C.}\end{solution}
+"""
+    nothing: Any = None
+
+    def run(recorded: object) -> checking.Run:
+        return checking.Run(
+            LOGIN,
+            student=nothing,
+            solution=None,
+            text=paper,
+            files=lambda _: json.dumps(recorded).encode(),
+            failure="",
+            expected={"a": {"value": 14}, "b": {"value": 3}},
+        )
+
+    good = run({"claims.wins": {"value": "a > b and a > 13"}})
+    assert good.claims("key") == ["a > b and a > 13", "a > 1", "unknown"]
+    assert [good.holds(condition) for condition in good.claims("key")] == [True, True, False]
+    for recorded in ([], {"claims.wins": "a > b"}):
+        with pytest.raises(checking.StudentError, match="not as literate writes it"):
+            run(recorded).claims("key")
+
+
 def test_what_agrees():
     for expected, found in (
         (1, 1.0),
