@@ -233,8 +233,10 @@ def networks(record: Mapping[str, Any]) -> None:
 
 def simulation(record: Mapping[str, Any]) -> None:
     """Record the results of results/simulation.py."""
-    found = record["results"]
-    results.record("simulation", found, by="results/simulation.py", digits=3, seed=found["seed"])
+    found = dict(record["results"])
+    found["paired"] = found.pop("difference")  # shares of draws, and no difference
+    by, unit = "results/simulation.py", "share of draws"
+    results.record("simulation", found, by=by, unit=unit, seed=found["seed"])
 
 
 def reproducibility(

@@ -365,6 +365,9 @@ def test_networks_are_recorded_with_their_units_and_seeds(recorded):
 def test_the_simulation_is_recorded_with_its_own_seed(recorded):
     record = kept.read("results/simulation.json")
     report.simulation(record)
+    assert not [key for key in recorded if "difference" in key]
+    for key in ("paired.min", "proportion.max", "t_test.corrected"):
+        assert recorded[f"simulation.{key}"]["unit"] == "share of draws"
     entry = recorded["simulation.mcnemar.max"]
     assert entry["value"] == record["results"]["mcnemar"]["max"]
     assert entry["seed"] == record["results"]["seed"]
