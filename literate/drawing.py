@@ -28,6 +28,7 @@ from literate.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 STYLE = ROOT / "pycode" / "paper.mplstyle"
@@ -264,6 +265,14 @@ def logarithmic(ax: Axes, axis: Literal["x", "y"] = "x") -> None:
     getattr(ax, f"{axis}axis").set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
     ax.minorticks_off()
     ax.grid(axis="y")
+
+
+def in_percent(*axes: Axis) -> None:
+    """Write the numbers of axes, which are shares, in percent, without its sign."""
+    from matplotlib.ticker import FuncFormatter
+
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
 
 
 def colours(n: int) -> list[str]:

@@ -7,6 +7,7 @@ nobody waits for them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, isqrt
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from literate.drawing import (
     colours,
     draw_estimates,
     figure,
+    in_percent,
     inches,
     logarithmic,
     markers,
@@ -31,6 +33,7 @@ from pycode.inspection import Confidence, Importances, precision_at
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ACCURACY = "accuracy in %"
 FEWEST = 5  # samples in a bin that the reliability diagram shows
 PARTS = {"train": "0.7", "validation": "0.4", "test": "0"}  # greys: colours are for models
 # Each has one colour in all figures; others get those that follow.
@@ -160,7 +163,7 @@ def interpretation(
     Panels: (a) reliability diagram; (b) share of informative or redundant features among the
     top-ranked, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.57 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.54 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
@@ -232,7 +235,7 @@ def transfer(
     """
     height = 0.3 + 0.34 * inches(width)  # with the legend below
     fig, axes = panels(width, fontsize, columns=2, height=height)
-    styles = _styles(accuracy, known=())
+    styles = _styles_of_methods(accuracy)
     for ax, some in zip(axes, (accuracy, gain), strict=True):
         for name, found in some.items():
             factor = 1.04 ** (list(accuracy).index(name) - len(accuracy) / 2)
@@ -242,9 +245,10 @@ def transfer(
         ax.set_xticks([int(n) for n in next(iter(some.values()))])
         ax.set_xlabel("labelled images per class")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    axes[0].set(ylabel="test accuracy", title="(a) accuracy")
-    axes[1].axhline(0, color="0.5", ls="--", lw=0.8)
-    axes[1].set(ylabel="difference in accuracy", title="(b) gain over raw pixels, tuned")
+    axes[0].set(ylabel=f"test {ACCURACY}", title="(a) accuracy")
+    axes[1].axhline(0, color="0.5", ls=":", lw=0.8)
+    axes[1].set(ylabel="percentage points", title="(b) gain over raw pixels, tuned")
+    in_percent(axes[0].yaxis, axes[1].yaxis)
     return fig, (
         f"Two panels. (a) Test accuracy with {', '.join(next(iter(accuracy.values())))} labelled"
         f" images per class: {_series(accuracy)}. (b) Difference from the tuned logistic model on"
@@ -306,10 +310,9 @@ def architectures(
                     edgecolor=styles[name]["color"],
                 )
             )
-            shape = "\N{MULTIPLICATION SIGN}".join(map(str, layer["shape"]))
-            ax.text(
-                column + 0.45, -row, f"{layer['kind']}\n{shape}", ha="center", va="center", size=7
-            )
+            text = f"{layer['kind']}\n{'x'.join(map(str, layer['shape']))}"
+            text = re.sub(r"(?<=\d)x(?=\d)", "\N{MULTIPLICATION SIGN}", text)
+            ax.text(column + 0.45, -row, text, ha="center", va="center", size=7)
     ax.set(xlim=(-1, longest), ylim=(0.4 - len(layers), 0.4), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return fig, "; ".join(
@@ -327,7 +330,8 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
     ax.margins(x=0.1)
     ax.grid(axis="y")
     ax.legend(loc="lower right")
-    ax.set(ylabel="accuracy", title="(a) accuracy on each part of the samples")
+    ax.set(ylabel=ACCURACY, title="(a) accuracy on each part of the samples")
+    in_percent(ax.yaxis)
 
 
 def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
@@ -340,7 +344,8 @@ def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
     ax.set_xticks(range(len(folds)), list(folds))
     ax.margins(x=0.1)
     ax.grid(axis="y")
-    ax.set(ylabel="accuracy; mean, s.d.", title="(b) cross-validation")
+    ax.set(ylabel=f"{ACCURACY}, mean, s.d.", title="(b) cross-validation")
+    in_percent(ax.yaxis)
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
@@ -350,7 +355,8 @@ def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
         ax.fill_between(curve.sizes, mean - sd, mean + sd, color=PARTS[part], alpha=0.3, lw=0)
         ax.text(curve.sizes[-1], mean[-1] - 0.07, part, ha="right", va="top", color=PARTS[part])
     ax.grid(axis="y")
-    ax.set(xlabel="training samples", ylabel="accuracy, mean and s.d.", title="(c) learning curve")
+    ax.set(xlabel="training samples", ylabel=f"{ACCURACY}, mean, s.d.", title="(c) learning curve")
+    in_percent(ax.yaxis)
 
 
 def _draw_confusion(
@@ -410,10 +416,11 @@ def _draw_confidence(ax: Axes, confidence: Confidence) -> None:
     sns.move_legend(ax, "upper left", title=None)
     ax.set(
         xlim=(0, 1),
-        xlabel="probability of the predicted class",
+        xlabel="probability of the predicted class in %",
         ylabel="share of these samples in %",
     )
     ax.set_title("(b) confidence of the MLP")
+    in_percent(ax.xaxis)
 
 
 def _draw_complexity(ax: Axes, scores: Scores) -> None:
@@ -424,7 +431,8 @@ def _draw_complexity(ax: Axes, scores: Scores) -> None:
         ax.plot(size, score.train, "o", markerfacecolor="white", color=colour)
         ax.plot(size, score.validation, "o", color=colour)
     logarithmic(ax)
-    ax.set(xlabel="size of the fitted model in kB", ylabel="accuracy", title="(c) complexity")
+    ax.set(xlabel="size of the fitted model in kB", ylabel=ACCURACY, title="(c) size of the model")
+    in_percent(ax.yaxis)
 
 
 def _draw_generalisation(ax: Axes, scores: Scores) -> None:
@@ -434,7 +442,10 @@ def _draw_generalisation(ax: Axes, scores: Scores) -> None:
     for name, score in scores.items():
         draw_estimates(ax, [score.train], [score.validation], ls="", label=name, **styles[name])
     ax.legend(loc="upper left")
-    ax.set(xlabel="training accuracy", ylabel="validation accuracy", title="(d) generalisation")
+    ax.set(
+        xlabel=f"training {ACCURACY}", ylabel=f"validation {ACCURACY}", title="(d) generalisation"
+    )
+    in_percent(ax.xaxis, ax.yaxis)
 
 
 def _draw_activations(ax: Axes, variants: Sequence[Variant]) -> None:
@@ -450,7 +461,8 @@ def _draw_activations(ax: Axes, variants: Sequence[Variant]) -> None:
     ax.set_xticks(range(len(names)), names)
     ax.grid(axis="y")
     ax.legend(loc="lower right")
-    ax.set(ylabel="validation accuracy", title="(a) activation and optimiser")
+    ax.set(ylabel=f"validation {ACCURACY}", title="(a) activation and optimiser")
+    in_percent(ax.yaxis)
 
 
 def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
@@ -463,7 +475,8 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
             ax.plot(alphas, found, marker, ls=style, color=PARTS[part], label=label, markersize=3)
     logarithmic(ax)
     ax.legend(loc="lower left", handlelength=2.5)  # to distinguish dashes from lines
-    ax.set(xlabel="penalty", ylabel="accuracy", title="(b) regularisation")
+    ax.set(xlabel="penalty", ylabel=ACCURACY, title="(b) regularisation")
+    in_percent(ax.yaxis)
 
 
 def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
@@ -480,9 +493,10 @@ def _draw_architectures(ax: Axes, variants: Sequence[Variant]) -> None:
     ax.set(
         xlim=(None, 4 * max(v.n_parameters for v in variants)),
         xlabel="weights and biases",
-        ylabel="validation accuracy",
+        ylabel=f"validation {ACCURACY}",
         title="(c) architecture",
     )
+    in_percent(ax.yaxis)
 
 
 def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
@@ -497,7 +511,8 @@ def _draw_seeds(ax: Axes, seeds: Mapping[str, Mapping[str, Spread]]) -> None:
     ax.margins(x=0.15)
     ax.grid(axis="y")
     ax.legend(loc="lower right")
-    ax.set(ylabel="test accuracy", title="(d) seeds")
+    ax.set(ylabel=f"test {ACCURACY}", title="(d) seeds")
+    in_percent(ax.yaxis)
 
 
 def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None:
@@ -507,7 +522,8 @@ def _draw_reliability(ax: Axes, calibrations: Mapping[str, Calibration]) -> None
         shown = found.counts >= FEWEST
         ax.plot(found.confidence[shown], found.accuracy[shown], label=name, **styles[name])
     ax.legend(loc="lower right")
-    ax.set(xlabel="mean confidence", ylabel="accuracy", title="(a) reliability, test samples")
+    ax.set(xlabel="mean confidence in %", ylabel=ACCURACY, title="(a) reliability, test samples")
+    in_percent(ax.xaxis, ax.yaxis)
 
 
 def _draw_precision(
@@ -525,7 +541,8 @@ def _draw_precision(
         ax.axhline(share, color="0.5", ls="--", label="random order")
         ax.legend(loc="center left")
     ax.grid(axis="y")
-    ax.set(xlabel="number k of features", ylabel="precision at k")
+    ax.set(xlabel="number k of features", ylabel="precision at k in %")
+    in_percent(ax.yaxis)
     ax.set_title("(b) useful among the k top-ranked")
 
 
@@ -533,7 +550,8 @@ def _draw_image(ax: Axes, image: NDArray[np.float64]) -> None:
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    sns.heatmap(image, ax=ax, cmap=plt.rcParams["image.cmap"], square=True)
+    label = {"label": "importance"}
+    sns.heatmap(image, ax=ax, cmap=plt.rcParams["image.cmap"], square=True, cbar_kws=label)
     ax.set(xticks=[], yticks=[])
 
 
@@ -555,7 +573,8 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Mapping[str, Sequence[Any]]]) ->
     # A model that is tuned on few samples may fail, and would hide all else.
     starts = sorted(curve["validation"][0] for curve in curves.values())
     ax.set_ylim(starts[len(starts) // 4] - 0.05, 1.005)
-    ax.set(xlabel="training samples", ylabel="validation accuracy", title="(b) learning curves")
+    ax.set(xlabel="training samples", ylabel=f"validation {ACCURACY}", title="(b) learning curves")
+    in_percent(ax.yaxis)
 
 
 def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None:
@@ -570,7 +589,8 @@ def _draw_depths(ax: Axes, depths: Mapping[str, Mapping[str, Estimate]]) -> None
     ax.set_ylim(min(min(found.values()) for found in depths.values()) - 0.05, 1.02)
     ax.grid(axis="y")
     ax.legend(loc="best")  # how far the curves fall with depth is unknown
-    ax.set(xlabel="blocks in a stage", ylabel="validation accuracy", title="(c) depth")
+    ax.set(xlabel="blocks in a stage", ylabel=f"validation {ACCURACY}", title="(c) depth")
+    in_percent(ax.yaxis)
 
 
 def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
@@ -597,7 +617,7 @@ def _draw_attributions(ax: Axes, images: Mapping[str, Sequence[Any]]) -> None:
     ax.text(-0.15, top + pitch, "filters", ha="right", va="center", size=size)
     ax.spines[:].set_visible(False)
     ax.set(xlim=(0, width), ylim=(top + pitch, -0.45), xticks=[], yticks=[])
-    ax.set(aspect="equal", anchor="NW", title="(d) attribution maps, filters")
+    ax.set(aspect="equal", anchor="N", title="(d) attribution maps, filters")
 
 
 def _draw_tile(
@@ -627,9 +647,28 @@ def _listed(scores: Scores, part: str) -> str:
     return ", ".join(f"{name} {getattr(score, part):.2f}" for name, score in scores.items())
 
 
-def _styles(names: Iterable[str], known: Sequence[str] = MODELS) -> dict[str, dict[str, Any]]:
+def _styles_of_methods(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return colour, marker and line of each method of transfer.
+
+    Networks have a grey each, and raw pixels the colour of the logistic model that learns them.  A
+    method has a solid line, unless there is another one of its name that is tuned.
+    """
+    kinds = list(dict.fromkeys(name.removesuffix(", tuned") for name in names))
+    greys = dict(zip(kinds, map(str, np.linspace(0, 0.65, len(kinds)).tolist()), strict=True))
+    raw = {"raw pixels": _styles(["logistic"])["logistic"]["color"]}
+    return {
+        name: {
+            "color": (greys | raw)[name.removesuffix(", tuned")],
+            "marker": marker,
+            "ls": "--" if f"{name}, tuned" in names else "-",
+        }
+        for name, marker in zip(names, markers(len(names)), strict=True)
+    }
+
+
+def _styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return colour and marker of each model."""
-    order = [*known, *(name for name in names if name not in known)]
+    order = [*MODELS, *(name for name in names if name not in MODELS)]
     cycle, shapes = colours(8), markers(len(order))
     found = {name: order.index(name) for name in names}
     return {n: {"color": cycle[i % len(cycle)], "marker": shapes[i]} for n, i in found.items()}

@@ -41,8 +41,8 @@ class Comparison:
     n_second: int
     p: float  # exact McNemar
     p_holm: float  # the same, corrected for the number of pairs
-    p_equivalent: float  # that the accuracies differ by MARGIN or more
-    detectable: Annotated[float, "difference of shares"]  # with POWER, before correction
+    p_equivalent: float  # that the accuracies differ by MARGIN or more, corrected as well
+    detectable: Annotated[float, "difference of shares"]  # with POWER, if all pairs are corrected
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def difference(first: ArrayLike, second: ArrayLike) -> Estimate:
     so its centre is a little nearer to zero than the difference.
     """
     only_first, only_second, n = _disagreements(first, second)
-    centre, error = _adjusted(first, second)
+    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    centre, error = p - q, sqrt((p + q - (p - q) ** 2) / (n + 2))
     low, high = max(-1.0, centre - Z * error), min(1.0, centre + Z * error)
     return Estimate((only_first - only_second) / n, low, high, n)
 
@@ -150,21 +151,23 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
 def equivalence(first: ArrayLike, second: ArrayLike, *, margin: float = MARGIN) -> float:
     """Return the p-value of the hypothesis that two shares differ by `margin` or more.
 
-    It is the larger one of two one-sided tests (Schuirmann 1987), with the standard error of
-    Bonett and Price's interval.  The 90 % interval lies within the margin if it is below 0.05.
-    """
-    centre, error = _adjusted(first, second)
-    return float(max(stats.norm.sf((margin + sign * centre) / error) for sign in (-1, 1)))
-
-
-def detectable_difference(first: ArrayLike, second: ArrayLike) -> float:
-    """Return the smallest difference of two shares that a test finds with probability POWER.
-
-    The test is McNemar's at ALPHA, and models are taken to disagree on as many samples as these two
-    do (Connor 1987, in the large sample), or on as many as they must to differ so much.
+    It is the larger one of two one-sided tests (Schuirmann 1987), each by the score statistic of
+    Tango (1998).
     """
     only_first, only_second, n = _disagreements(first, second)
-    quantiles = float(stats.norm.ppf([1 - ALPHA / 2, POWER]).sum())
+    orders = (only_first, only_second), (only_second, only_first)
+    return max(_inferiority(*order, n, margin) for order in orders)
+
+
+def detectable_difference(first: ArrayLike, second: ArrayLike, *, n_tests: int = 1) -> float:
+    """Return the smallest difference of two shares that a test finds with probability POWER.
+
+    The test is McNemar's, at ALPHA divided by the number of tests, which is where Holm's method
+    begins.  Models are taken to disagree on as many samples as these two do (Connor 1987, in the
+    large sample), or on as many as they must to differ so much.
+    """
+    only_first, only_second, n = _disagreements(first, second)
+    quantiles = float(stats.norm.ppf([1 - ALPHA / n_tests / 2, POWER]).sum())
     return quantiles * sqrt(max(only_first + only_second, quantiles**2)) / n
 
 
@@ -178,22 +181,25 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def compare_pairs(correct: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Comparison]:
-    """Compare every pair of models on the same samples, with Holm's correction.
+    """Compare every pair of models on the same samples, with Holm's correction of both tests.
 
     `correct` says which of the samples each model gets right.
     """
-    pairs = list(combinations(correct, 2))
-    p_values = [mcnemar(correct[a], correct[b]) for a, b in pairs]
+    pairs = {(a, b): (correct[a], correct[b]) for a, b in combinations(correct, 2)}
+    p_values = [mcnemar(*pair) for pair in pairs.values()]
+    p_equivalent = holm([equivalence(*pair) for pair in pairs.values()])
     return {
-        (a, b): Comparison(
-            difference(correct[a], correct[b]),
-            *_disagreements(correct[a], correct[b])[:2],
+        name: Comparison(
+            difference(*pair),
+            *_disagreements(*pair)[:2],
             p,
             p_holm,
-            equivalence(correct[a], correct[b]),
-            detectable_difference(correct[a], correct[b]),
+            equivalent,
+            detectable_difference(*pair, n_tests=len(pairs)),
         )
-        for (a, b), p, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
+        for (name, pair), p, p_holm, equivalent in zip(
+            pairs.items(), p_values, holm(p_values), p_equivalent, strict=True
+        )
     }
 
 
@@ -304,11 +310,13 @@ def _disagreements(first: ArrayLike, second: ArrayLike) -> tuple[int, int, int]:
     return int((first & ~second).sum()), int((second & ~first).sum()), first.size
 
 
-def _adjusted(first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
-    """Return the centre and the standard error of Bonett and Price's interval."""
-    only_first, only_second, n = _disagreements(first, second)
-    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    return p - q, sqrt((p + q - (p - q) ** 2) / (n + 2))
+def _inferiority(only_first: int, only_second: int, n: int, margin: float) -> float:
+    """Return the p-value of the hypothesis that the first model is worse by `margin` or more."""
+    # The most likely share that only the second has right, if it leads by the margin.
+    b = only_first + only_second + (2 * n - only_first + only_second) * margin
+    share = (b + sqrt(b**2 - 8 * n * only_second * margin * (1 + margin))) / (4 * n)
+    variance = n * (2 * share - margin * (1 + margin))
+    return float(stats.norm.sf((only_first - only_second + n * margin) / sqrt(variance)))
 
 
 def _student(values: NDArray[np.float64], error: float, bounds: Bounds) -> Estimate:

@@ -17,16 +17,12 @@ from sklearn.svm import SVC
 # The values of each model's hyperparameters, from which settings are drawn.
 SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "logistic": {"C": [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3]},
-    "random forest": {
-        "criterion": ["gini", "entropy"],
-        "max_features": [4, 8, 16],
-        "min_samples_leaf": [1, 2, 4],
-    },
+    "random forest": {"max_features": [2, 4, 8, 16], "min_samples_leaf": [1, 2, 4]},
     "SVM": {"C": [0.1, 1.0, 10.0, 100.0, 1e3], "gamma": [0.002, 0.004, 0.008, 0.016, 0.032, 0.064]},
     "MLP": {
         "alpha": [1e-3, 1e-2, 0.1, 1.0, 10.0],
         "hidden_layer_sizes": [(64,), (128,), (256,), (128, 64, 32)],
-        "learning_rate_init": [1e-3, 1e-2],
+        "learning_rate_init": [3e-3, 1e-2],
     },
 }
 

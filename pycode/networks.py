@@ -291,7 +291,9 @@ def depths(
 ) -> dict[str, dict[str, dict[int, Any]]]:
     """Measure validation accuracy by depth, with and without shortcuts and batch normalisation.
 
-    Returns the mean over `seeds` of the network, with Student's interval, and the lowest accuracy.
+    Returns the mean over `seeds` of the network, with Student's interval, and the lowest accuracy;
+    and what normalisation gains with shortcuts, by the paired t-test over seeds with Holm's
+    correction for all depths.
     """
     kinds = {
         "both": (True, True),
@@ -309,14 +311,17 @@ def depths(
         for batch_norm, residual in kinds.values()
     ]
     accuracies = _over_seeds(evaluation.vary(network, grid, split), len(seeds))
-    places = [(kind, depth) for kind in kinds for depth in DEPTHS]
-    found: dict[str, dict[str, dict[int, Any]]] = {
-        part: {kind: {} for kind in kinds} for part in ("mean", "min")
+    by_kind = dict(zip(kinds, accuracies.reshape(len(kinds), len(DEPTHS), -1), strict=True))
+    gain, p_holm = _gains({kind: rows.T for kind, rows in by_kind.items()}, ["both"], "residual")
+    measured: dict[str, dict[str, list[Any]]] = {
+        "mean": {
+            kind: [inference.mean(row, bounds=(0, 1)) for row in rows]
+            for kind, rows in by_kind.items()
+        },
+        "min": {kind: rows.min(axis=1).tolist() for kind, rows in by_kind.items()},
+        "normalisation": {"gain": gain["both"], "p_holm": p_holm["both"]},
     }
-    for (kind, depth), row in zip(places, accuracies, strict=True):
-        found["mean"][kind][depth] = inference.mean(row, bounds=(0, 1))
-        found["min"][kind][depth] = float(row.min())
-    return found
+    return {part: _by(DEPTHS, rows) for part, rows in measured.items()}
 
 
 def trainings(network: Pipeline, split: Split, *, seeds: Sequence[int]) -> dict[str, Estimate]:
@@ -338,7 +343,7 @@ def trainings(network: Pipeline, split: Split, *, seeds: Sequence[int]) -> dict[
 
 def transfer(
     network: Pipeline, split: Split, *, seeds: Sequence[int], labels: Sequence[int] = LABELS
-) -> dict[str, dict[str, dict[int, Any]]]:
+) -> dict[str, dict[str, Any]]:
     """Measure transfer to the second half of the classes, by labelled images of each class.
 
     A network is trained on the first half of the classes and adapted to the second half with a few
@@ -356,10 +361,11 @@ def transfer(
 
     Returns test accuracies as means over `seeds`, with Student's interval.  Each seed draws the
     images, the weights and the training anew.  The interval does not cover the choice of the test
-    samples.  `gain` has the differences from `scratch` of what a network learnt before, and
-    `gain_over_raw` those of all networks from `raw pixels, tuned`.  The p-values are those of the
-    paired t-test, with Holm's correction for all gains over the same baseline.  `C` is the median
-    of the penalties chosen, and `at_edge` the share of the draws that chose the first or the last.
+    samples.  `gain` has, for each baseline, the differences from it: from `scratch`, those of what
+    a network learnt before, and from raw pixels, tuned or not, those of all networks.  The p-values
+    are those of the paired t-test, with Holm's correction for all gains over the same baseline.
+    `C` is the median of the penalties chosen, and `at_edge` the share of the draws that chose the
+    first or the last.
 
     Raises ValueError if a class has fewer training samples than `labels` asks for.
     """
@@ -412,17 +418,17 @@ def transfer(
     }
     found = dict(zip(plans, _accuracies(list(plans.values()), y, few, part="test"), strict=True))
     by_network = ("scratch", "frozen", "fine-tuned", "frozen, tuned")
-    gain, p_holm = _gains(found, by_network[1:], "scratch")
-    gain_over_raw, p_holm_over_raw = _gains(found, by_network, "raw pixels, tuned")
+    baselines = {
+        "scratch": by_network[1:],
+        "raw pixels": by_network,
+        "raw pixels, tuned": by_network,
+    }
+    gains = {name: _gains(found, compared, name) for name, compared in baselines.items()}
     measured = {
         "accuracy": {
             name: [inference.mean(row, bounds=(0, 1)) for row in values.T]
             for name, values in found.items()
         },
-        "gain": gain,
-        "p_holm": p_holm,
-        "gain_over_raw": gain_over_raw,
-        "p_holm_over_raw": p_holm_over_raw,
         "C": {
             name: np.quantile(C, 0.5, axis=0, method="lower").tolist() for name, C in chosen.items()
         },
@@ -432,8 +438,9 @@ def transfer(
         },
     }
     return {
-        key: {name: dict(zip(labels, row, strict=True)) for name, row in rows.items()}
-        for key, rows in measured.items()
+        **{key: _by(labels, rows) for key, rows in measured.items()},
+        "gain": {name: _by(labels, gain) for name, (gain, _) in gains.items()},
+        "p_holm": {name: _by(labels, p_holm) for name, (_, p_holm) in gains.items()},
     }
 
 
@@ -711,6 +718,11 @@ def _gains(
     rows = np.reshape(p_holm, (len(tests), -1)).tolist()
     gains = {name: [test.difference for test in row] for name, row in tests.items()}
     return gains, dict(zip(tests, rows, strict=True))
+
+
+def _by(sizes: Sequence[int], rows: Mapping[str, Sequence[Any]]) -> dict[str, dict[int, Any]]:
+    """Return each row of values by the sizes they were measured with."""
+    return {name: dict(zip(sizes, row, strict=True)) for name, row in rows.items()}
 
 
 def _with(network: Any, **parameters: Any) -> Network:

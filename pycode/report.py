@@ -96,6 +96,7 @@ def comparison(
             "tuned": scores,
             "folds": folds,
             "pairs": pairs,
+            "validation_pairs": evaluation.compare_pairs(scores, part="validation"),
             "fold_tests": tests,
             "majority_class": baseline,
             "gain": gains,
@@ -217,7 +218,7 @@ def networks(record: Mapping[str, Any]) -> None:
         {
             "training": found["training"],
             "parameters": found["parameters"],
-            "labels": [int(n) for n in found["transfer"]["gain"]["frozen"]],
+            "labels": [int(n) for n in found["transfer"]["accuracy"]["scratch"]],
             "n_apart": sum(pair["p_holm"] <= inference.ALPHA for pair in pairs.values()),
         },
         by="networks.study",
@@ -410,18 +411,41 @@ def settings_table(columns: Mapping[str, Mapping[str, Score]]) -> str:
 def pair_table(scores: Mapping[str, Score], folds: Mapping[str, CrossValidation]) -> str:
     """Return the table of all pairs of models, on the test set and on the folds."""
     tests = evaluation.compare_folds(folds)
+    return _pairs(
+        {
+            names: (vars(pair), vars(tests[names]))
+            for names, pair in evaluation.compare_pairs(scores).items()
+        }
+    )
+
+
+def network_pairs(networks: Mapping[str, Any]) -> str:
+    """Return the same table of the pairs that a convolutional network has a part in."""
+    return _pairs(
+        {
+            (a, b): (pair, networks["fold_tests"][names])
+            for names, pair in networks["pairs"].items()
+            for a, b in [names.split(" - ")]
+            if {a, b} & networks["layers"].keys()
+        }
+    )
+
+
+def _pairs(
+    found: Mapping[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> str:
     return tex.table(
         ["pair", "test set", "$p$", "$p$, equivalence", "folds", "$p$"],
         [
             [
-                tex.TeX(f"{tex.text(a)} $-$ {tex.text(b)}"),
-                tex.percent(pair.difference),
-                tex.p_value(pair.p_holm),
-                tex.p_value(pair.p_equivalent),
-                tex.percent(tests[a, b].difference),
-                tex.p_value(tests[a, b].p_holm),
+                tex.TeX(" $-$ ".join(map(tex.text, names))),
+                tex.percent(pair["difference"]),
+                tex.p_value(pair["p_holm"]),
+                tex.p_value(pair["p_equivalent"]),
+                tex.percent(test["difference"]),
+                tex.p_value(test["p_holm"]),
             ]
-            for (a, b), pair in evaluation.compare_pairs(scores).items()
+            for names, (pair, test) in found.items()
         ],
         digits=1,
     )

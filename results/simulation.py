@@ -56,6 +56,20 @@ def mcnemar_rejects(rng: np.random.Generator, p: float, n: int) -> float:
     return float(np.mean([values[a, b] <= inference.ALPHA for a, b in drawn.tolist()]))
 
 
+def equivalence_rejects(rng: np.random.Generator, p: float, n: int) -> float:
+    """Return how often a difference of MARGIN is called equivalent.
+
+    A share `p` of `n` samples is right in the second model only, and one larger by MARGIN in the
+    first only.
+    """
+    drawn = rng.multinomial(n, [p + inference.MARGIN, p, 1 - 2 * p - inference.MARGIN], DRAWS)
+    values = {
+        (a, b): inference.equivalence(np.arange(n) < a, np.arange(n) >= n - b)
+        for a, b in {tuple(pair) for pair in drawn[:, :2].tolist()}
+    }
+    return float(np.mean([values[a, b] <= inference.ALPHA for a, b in drawn[:, :2].tolist()]))
+
+
 def study(seed: int, n: int, n_classes: int, n_features: int, spread: float) -> tuple[bool, bool]:
     """Return whether the t-test rejects that two equal models are equal, corrected and not.
 
@@ -84,11 +98,12 @@ def t_test_rejects(*size: float) -> dict[str, float]:
 def main() -> None:
     """Write the record and print it."""
     rng = np.random.default_rng(SEED)
-    shares, sizes = (0.7, 0.8, 0.9, 0.95), (200, 400, 1000)
+    shares, sizes = (0.7, 0.8, 0.9, 0.95, 0.99), (35, 100, 200, 400, 1000)
     proportion = [share_covered(rng, p, n) for p in shares for n in sizes]
     kinds = [(p, q, n) for p, q in ((0.05, 0.05), (0.1, 0.05), (0.15, 0.05)) for n in (200, 400)]
     difference = [difference_covered(rng, *kind) for kind in kinds]
     null = [mcnemar_rejects(rng, p, n) for p in (0.02, 0.05, 0.1) for n in (200, 400)]
+    margin = [equivalence_rejects(rng, p, n) for p in (0.0, 0.02, 0.05) for n in (200, 400, 1000)]
     results = {
         "seed": SEED,
         "draws": DRAWS,
@@ -98,6 +113,7 @@ def main() -> None:
         "proportion": {"min": min(proportion), "max": max(proportion)},
         "difference": {"min": min(difference), "max": max(difference)},
         "mcnemar": {"max": max(null)},
+        "equivalence": {"max": max(margin)},
         "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training samples
         "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
     }

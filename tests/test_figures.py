@@ -483,16 +483,26 @@ def test_transfer_shows_its_data(draw):
     for ax, series in zip(fig.axes, (TRANSFER, GAINS), strict=True):
         _assert_estimates(ax, series)
         assert ax.get_xscale() == "log"
-    colours = [
-        {name: (line.get_color(), line.get_marker()) for name, line in labelled(ax).items()}
+    styles = [
+        {
+            name: (line.get_color(), line.get_marker(), line.get_linestyle())
+            for name, line in labelled(ax).items()
+        }
         for ax in fig.axes
     ]
-    assert len(set(colours[0].values())) == len({c for c, _ in colours[0].values()}) == 6
-    assert colours[1].items() <= colours[0].items()  # there is one legend for both
+    assert styles[1].items() <= styles[0].items()  # there is one legend for both
+    found = styles[0]
+    assert len({marker for _, marker, _ in found.values()}) == 6
+    for name, (colour, _, line) in found.items():
+        assert line == ("--" if name in ("frozen", "raw pixels") else "-")
+        assert colour == found[name.removesuffix(", tuned")][0]
+        if not name.startswith("raw"):
+            assert len(set(to_rgb(colour))) == 1  # a grey: a network, however it has learnt
+    assert found["raw pixels"][0] == "#0072B2"  # which the logistic model has
     (legend,) = fig.legends  # beside both panels, and so over no data
     assert [text.get_text() for text in legend.get_texts()] == list(TRANSFER)
     assert not any(ax.get_legend() for ax in fig.axes)
-    (zero,) = (line for line in fig.axes[1].lines if line.get_linestyle() == "--")
+    (zero,) = (line for line in fig.axes[1].lines if line.get_linestyle() == ":")
     assert set(zero.get_ydata()) == {0}
 
 
@@ -583,7 +593,9 @@ def test_architectures_name_each_layer_and_the_shape_of_its_output(draw):
     layers = [layer for some in LAYERS.values() for layer in some]
     inside = [text for text in ax.texts if "\n" in text.get_text()]
     assert [text.get_text() for text in inside] == [
-        f"{layer['kind']}\n" + "\N{MULTIPLICATION SIGN}".join(map(str, layer["shape"]))
+        f"{layer['kind']}\n{'x'.join(map(str, layer['shape']))}".replace(
+            "x", "\N{MULTIPLICATION SIGN}"
+        )
         for layer in layers
     ]
     with drawing._style(drawing.font()):

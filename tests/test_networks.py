@@ -682,11 +682,11 @@ def test_transfer_learns_from_the_rows_it_may(split, monkeypatch):
             runs[kind, label] = np.array(again)
             assert accuracies[kind][label] == pytest.approx(np.mean(again))
             assert accuracies[kind][label].n == 2
-    for baseline, end, others in (
-        ("scratch", "", ["frozen", "fine-tuned", "frozen, tuned"]),
-        ("raw pixels, tuned", "_over_raw", ["scratch", "frozen", "fine-tuned", "frozen, tuned"]),
-    ):
-        gains, p_holm = found[f"gain{end}"], found[f"p_holm{end}"]
+    adapted = ["frozen", "fine-tuned", "frozen, tuned"]
+    assert list(found["gain"]) == ["scratch", "raw pixels", "raw pixels, tuned"]
+    for baseline, gains in found["gain"].items():
+        others = ["scratch"] * (baseline != "scratch") + adapted
+        p_holm = found["p_holm"][baseline]
         assert list(gains) == list(p_holm) == others
         p_values = []
         for kind, label in product(others, labels):
@@ -755,14 +755,14 @@ def test_pixels_are_ahead_of_a_network_that_learns_nothing(split):
     for n in (5, 10):
         for kind in ("scratch", "fine-tuned"):
             assert accuracy[kind][n] < 0.5 < 0.8 < accuracy["raw pixels, tuned"][n]
-            assert found["gain_over_raw"][kind][n].high < 0
-            assert found["p_holm_over_raw"][kind][n] < 0.05
+            assert found["gain"]["raw pixels, tuned"][kind][n].high < 0
+            assert found["p_holm"]["raw pixels, tuned"][kind][n] < 0.05
         for kind in ("frozen", "frozen, tuned"):  # which are the same pixels
             assert accuracy[kind][n] == pytest.approx(
                 accuracy[kind.replace("frozen", "raw pixels")][n], abs=0.02
             )
-        assert found["gain"]["frozen, tuned"][n].low > 0
-        assert found["p_holm"]["frozen, tuned"][n] < 0.05
+        assert found["gain"]["scratch"]["frozen, tuned"][n].low > 0
+        assert found["p_holm"]["scratch"]["frozen, tuned"][n] < 0.05
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -897,6 +897,16 @@ def test_depths_reach_the_network(split, monkeypatch):
             assert mean.n == 2
             assert mean == pytest.approx(np.mean(some))
             assert found["min"][kind][depth] == min(some)
+    gains, p_holm = (found["normalisation"][name] for name in ("gain", "p_holm"))
+    tests = [
+        ttest_rel(accuracies[True, True, depth], accuracies[False, True, depth])
+        for depth in (1, 2, 3)
+    ]
+    for depth in (1, 2, 3):
+        both, without = (np.mean(accuracies[normal, True, depth]) for normal in (True, False))
+        assert gains[depth] == pytest.approx(both - without)
+    expected = multipletests([test.pvalue for test in tests], method="holm")[1]
+    assert list(p_holm.values()) == pytest.approx(expected)
 
 
 def test_trainings_reach_the_network(split, steps, monkeypatch):

@@ -13,8 +13,8 @@ def test_the_simulation_is_of_this_code() -> None:
     assert not kept.changed(found, code="results/simulation.py", inputs={}), "run it again"
     record = found["results"]
     for kind in ("proportion", "difference"):
-        assert 0.93 <= record[kind]["min"] <= record[kind]["max"] <= 0.97
-    assert record["mcnemar"]["max"] <= 0.05
+        assert 0.92 <= record[kind]["min"] <= record[kind]["max"] <= 0.97
+    assert record["mcnemar"]["max"] <= 0.05 <= record["equivalence"]["max"] <= 0.07
     assert record["t_test"]["corrected"] <= 0.06 < 0.3 < record["t_test"]["uncorrected"]
 
 
