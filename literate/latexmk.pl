@@ -4,6 +4,7 @@ use Cwd qw(abs_path getcwd);
 use Digest::MD5;
 use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
 use File::Basename 'dirname';
+use File::Copy ();
 use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
 use File::Temp 'tempdir';
@@ -67,6 +68,22 @@ $hash_calc_ignore_pattern{'pytxmcr'} = '^%Last time';    # which is all that a f
 $hash_calc_ignore_pattern{'claims'}  = '^% ';            # the line that a claim stands on
 push @generated_exts, 'pytxcode', 'claims', 'made', 'synctex.gz', 'synctex(busy)';
 
+# LaTeX reads the preamble from a format, while there is one that is proven: see make_format.
+my $format = "$root/.$job.format";
+my ($formats, $slow, $edited) = $ENV{TEXFORMATS};
+add_hook('before_xlatex', sub {
+    my $fresh = $rule eq 'pdflatex' && fresh_format();
+    $slow = $rule eq 'pdflatex' && !$fresh;
+    local $_ = "$format/pdflatex.fmt";
+    $ENV{TEXFORMATS} = join ':', $fresh && -e ? $format : (), $formats // '';
+});
+add_hook('after_xlatex', sub {
+    return if $slow || $rule ne 'pdflatex';
+    # The files of the preamble, which LaTeX has not opened: latexmk looks for changes in them.
+    open my $fls, '>>', "$aux_dir1$root_filename.fls" or return;
+    print $fls map { /^\w+ (?:file|stamp) (.*)/ ? "INPUT $1\n" : () } read_lines("$format/inputs");
+});
+
 my $building;
 open my $lock, '+<', "$root/latexmkrc";    # the watcher holds it, too
 my $life = watch();
@@ -92,6 +109,7 @@ sub begin_build {
     }
     my ($state, %made) = made();
     my @strange = grep { contents($_) ne $made{$_} } keys %made;
+    $edited = $state eq 'ended';
     if ($state !~ /^(ended|failed)$/) {
         # latexmk was killed, perhaps with its watcher, and any file may be half-written.
         kill_all("PYCODE_BUILD=$state");
@@ -120,6 +138,9 @@ sub end_build {
     my ($state) = @_;
     return unless $building;
     my ($begun, %made) = made();
+    # The first build shows that the paper can be built, those after an edit that it is being written.
+    make_format() if $state eq 'ended' && $slow && $edited && ($ENV{PYCODE_FORMAT} // '') ne 'off';
+    $slow = 0;
     delete @made{grep { !-e } keys %made};
     if ($root_filename) {
         my @files = ("$out_dir1$root_filename.pdf", outputs($aux_dir1, $root_filename));
@@ -237,7 +258,76 @@ sub blocks {
     return $digest;
 }
 
+# Makes a format of the preamble in the background, and keeps it if LaTeX gives the same PDF, blocks
+# and claims with it as it has just given without it.  Lists all that the format depends on.
+my $n_formats = 0;
+
+sub make_format {
+    my $new = "$format.$$-" . $n_formats++;
+    rmtree([bsd_glob("$format.[0-9]*")]);
+    mkdir $_ for $new, "$new/proof";
+    my $child = fork // return;
+    return waitpid $child, 0 if $child;
+    fork && POSIX::_exit(0);    # nobody has to wait for the second one
+    POSIX::setsid();
+    POSIX::nice(10);
+    open STDIN, '<', '/dev/null';
+    open $_, '>', '/dev/null' for *STDOUT, *STDERR;
+    close $_ for $life, $lock;
+    my ($begun, @before) = (time, map { digest('file', $_) } $texfile_name, "$root/results.tex");
+    $ENV{TEXFORMATS} = $formats // '';
+    my @tex = ('-recorder', '-interaction=batchmode', '-halt-on-error', "-jobname=$root_filename");
+    my $made = !system('pdftex', '-ini', @tex, "-output-directory=$new", '&pdflatex',
+        "\\def\\literatepaper{$texfile_name}\\input literate/format ");
+    rename "$new/$root_filename.fmt", "$new/pdflatex.fmt";
+    my @files = read_lines("$new/$root_filename.fls");
+    # Files that the preamble opens to write into, such as an index, would stay closed.
+    $made &&= !grep { /^OUTPUT / && !/\.(?:fmt|log|pytxcode)$/ } @files;
+    my %names = map { m{^INPUT (?:\Q$root\E/|\./)?(.+)} ? ($1 => 1) : () } @files;
+    my @read = map { [$_ eq $texfile_name ? 'preamble' : m{^/} ? 'stamp' : 'file', $_] } keys %names;
+    # A new file in the folder may be found instead of another, and PDFs are dated.
+    my @inputs = (@read, ['folder', '.'], map { ['env', $_] } qw(SOURCE_DATE_EPOCH TEXINPUTS TEXMFHOME));
+    $ENV{TEXFORMATS} = "$new:$ENV{TEXFORMATS}";
+    File::Copy::copy($_, "$new/proof") for bsd_glob("$aux_dir1$root_filename.{aux,out,toc,lof,lot,bbl}");
+    system('pdflatex', @tex, "-output-directory=$new/proof", $texfile_name) if $made;
+    my @pairs = (["$out_dir1$root_filename.pdf", 'pdf'], map { ["$aux_dir1$root_filename.$_", $_] } qw(pytxcode claims));
+    # The number of a PDF depends on its folder.
+    my $same = !grep {
+        my @texts = map { join('', read_lines($_)) =~ s{^/ID \[.*}{}mr } $$_[0], "$new/proof/$root_filename.$$_[1]";
+        $texts[0] ne $texts[1];
+    } @pairs;
+    my @after = map { digest('file', $_) } $texfile_name, "$root/results.tex";
+    # A preamble that cannot be kept is known by its inputs alone, and not tried again.
+    unlink "$new/pdflatex.fmt" unless $same;
+    rmtree("$new/proof");
+    # What somebody has saved meanwhile may have been read before.
+    my $saved = "@before" ne "@after" || grep { $$_[0] eq 'file' && saved($$_[1]) >= $begun } @read;
+    if (open my $file, '>', "$new/inputs") {
+        print $file map { digest(@$_) . " @$_\n" } @inputs;
+        print $file digest('file', "$new/pdflatex.fmt"), " file .$job.format/pdflatex.fmt\n";
+        $saved ||= !close $file;
+    }
+    rmtree($saved ? $new : $format);
+    rename $new, $format;
+    POSIX::_exit(0);
+}
+
+sub fresh_format {
+    my @inputs = map { /^(\w*) (\w+) (.*)/ ? [$1, $2, $3] : () } read_lines("$format/inputs");
+    return @inputs && !grep { digest($$_[1], $$_[2]) ne $$_[0] } @inputs;
+}
+
 sub read_lines { open my $file, '<', shift or return; return <$file> }
+
+# What stands before \begin{document}.
+sub preamble {
+    my $text = '';
+    for (@_) {
+        return $text . $1 if /^([^%]*?)\\begin\s*\{document\}/;
+        $text .= $_;
+    }
+    return $text;
+}
 
 sub saved { return (stat shift)[9] // 0 }
 
@@ -246,6 +336,7 @@ sub digest {
     my ($kind, $name) = @_;
     return defined $ENV{$name} ? Digest::MD5::md5_hex($ENV{$name}) : '' if $kind eq 'env';
     return -d $name ? 'folder' : -e $name ? 'file' : '' if $kind eq 'exists';
+    return Digest::MD5::md5_hex(preamble(read_lines($name))) if $kind eq 'preamble';
     # latexmk 4.86 has another stat, which knows no `_` and has parts of seconds.
     return -e $name ? join '_', (CORE::stat _)[7, 9] : '' if $kind eq 'stamp';
     if ($kind =~ /^(folder|packages)$/) {
@@ -420,6 +511,7 @@ END {
         # What latexmk -c and -C do not know of; they leave results.json, which is kept in git.
         rmtree([bsd_glob(($aux_dir || $out_dir || '.') . '/pythontex-files-*')]);
         unlink "$root/results.tex", "$root/$job.made";
+        rmtree($format);
         unlink bsd_glob("$root/figures/*.pdf") if $cleanup_mode == 1;
     }
     else {
