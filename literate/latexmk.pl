@@ -279,7 +279,9 @@ sub make_format {
     my @tex = ('-recorder', '-interaction=batchmode', '-halt-on-error', "-jobname=$root_filename");
     my $made = !system('pdftex', '-ini', @tex, "-output-directory=$new", '&pdflatex',
         "\\def\\literatepaper{$texfile_name}\\input literate/format ");
-    rename "$new/$root_filename.fmt", "$new/pdflatex.fmt";
+    # TeX compresses a format, which it then has to expand in each run.
+    system "gzip -cdf '$new/$root_filename.fmt' > '$new/pdflatex.fmt'" if $made;
+    unlink "$new/$root_filename.fmt";
     my @files = read_lines("$new/$root_filename.fls");
     # Files that the preamble opens to write into, such as an index, would stay closed.
     $made &&= !grep { /^OUTPUT / && !/\.(?:fmt|log|pytxcode)$/ } @files;
@@ -304,7 +306,7 @@ sub make_format {
     my $saved = "@before" ne "@after" || grep { $$_[0] eq 'file' && saved($$_[1]) >= $begun } @read;
     if (open my $file, '>', "$new/inputs") {
         print $file map { digest(@$_) . " @$_\n" } @inputs;
-        print $file digest('file', "$new/pdflatex.fmt"), " file .$job.format/pdflatex.fmt\n";
+        print $file digest('stamp', "$new/pdflatex.fmt"), " stamp .$job.format/pdflatex.fmt\n";
         $saved ||= !close $file;
     }
     rmtree($saved ? $new : $format);
