@@ -185,8 +185,10 @@ def _bare(source: str, tree: ast.Module) -> list[str]:
         if isinstance(node, documented) and ast.get_docstring(node) is not None:
             text = node.body[0]
             place = slice(text.lineno - 1, text.end_lineno)
+            whole = [line.encode() for line in lines[place]]
+            around = whole[0][: text.col_offset] + whole[-1][text.end_col_offset :]
             # One that shares its lines with other code stays, and counts.
-            if "\n".join(lines[place]).strip() == ast.get_source_segment(source, text):
+            if not around.strip():
                 lines[place] = [""] * len(lines[place])
     return [line.rstrip() for line in lines]
 

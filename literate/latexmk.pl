@@ -280,7 +280,8 @@ sub make_format {
     my $made = !system('pdftex', '-ini', @tex, "-output-directory=$new", '&pdflatex',
         "\\def\\literatepaper{$texfile_name}\\input literate/format ");
     # TeX compresses a format, which it then has to expand in each run.
-    system "gzip -cdf '$new/$root_filename.fmt' > '$new/pdflatex.fmt'" if $made;
+    system 'sh', '-c', 'gzip -cdf "$1" > "$2"', 'sh', "$new/$root_filename.fmt", "$new/pdflatex.fmt"
+        if $made;
     unlink "$new/$root_filename.fmt";
     my @files = read_lines("$new/$root_filename.fls");
     # Files that the preamble opens to write into, such as an index, would stay closed.
