@@ -9,6 +9,7 @@ use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
 use File::Temp 'tempdir';
 use POSIX ();
+use Time::HiRes ();
 
 my $root = getcwd();
 @default_files = -e 'paper.tex' ? 'paper.tex'
@@ -274,7 +275,7 @@ sub make_format {
     open STDIN, '<', '/dev/null';
     open $_, '>', '/dev/null' for *STDOUT, *STDERR;
     close $_ for $life, $lock;
-    my ($begun, @before) = (time, map { digest('file', $_) } $texfile_name, "$root/results.tex");
+    my ($begun, @before) = (Time::HiRes::time(), map { digest('file', $_) } $texfile_name, "$root/results.tex");
     $ENV{TEXFORMATS} = $formats // '';
     my @tex = ('-recorder', '-interaction=batchmode', '-halt-on-error', "-jobname=$root_filename");
     my $made = !system('pdftex', '-ini', @tex, "-output-directory=$new", '&pdflatex',
@@ -303,8 +304,9 @@ sub make_format {
     # A preamble that cannot be kept is known by its inputs alone, and not tried again.
     unlink "$new/pdflatex.fmt" unless $same;
     rmtree("$new/proof");
-    # What somebody has saved meanwhile may have been read before.
-    my $saved = "@before" ne "@after" || grep { $$_[0] eq 'file' && saved($$_[1]) >= $begun } @read;
+    # What somebody has saved meanwhile may have been read before; the clock of files is a little late.
+    my $saved = "@before" ne "@after"
+        || grep { $$_[0] eq 'file' && (Time::HiRes::stat($$_[1]))[9] > $begun - 0.05 } @read;
     if (open my $file, '>', "$new/inputs") {
         print $file map { digest(@$_) . " @$_\n" } @inputs;
         print $file digest('stamp', "$new/pdflatex.fmt"), " stamp .$job.format/pdflatex.fmt\n";
