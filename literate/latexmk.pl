@@ -72,18 +72,12 @@ push @generated_exts, 'pytxcode', 'claims', 'made', 'synctex.gz', 'synctex(busy)
 # LaTeX reads the preamble from a format, while there is one that is proven: see make_format.
 my $format = "$root/.$job.format";
 my ($formats, $slow, $edited) = $ENV{TEXFORMATS};
-add_hook('before_xlatex', sub {
-    my $fresh = $rule eq 'pdflatex' && fresh_format();
-    $slow = $rule eq 'pdflatex' && !$fresh;
-    local $_ = "$format/pdflatex.fmt";
-    $ENV{TEXFORMATS} = join ':', $fresh && -e ? $format : (), $formats // '';
-});
-add_hook('after_xlatex', sub {
-    return if $slow || $rule ne 'pdflatex';
-    # The files of the preamble, which LaTeX has not opened: latexmk looks for changes in them.
-    open my $fls, '>>', "$aux_dir1$root_filename.fls" or return;
-    print $fls map { /^\w+ (?:file|stamp) (.*)/ ? "INPUT $1\n" : () } read_lines("$format/inputs");
-});
+{
+    local *STDOUT;    # latexmk 4.86 prints that a hook is added
+    open STDOUT, '>', '/dev/null';
+    add_hook('before_xlatex', 'take_format');
+    add_hook('after_xlatex', 'name_inputs');
+}
 
 my $building;
 open my $lock, '+<', "$root/latexmkrc";    # the watcher holds it, too
@@ -315,6 +309,20 @@ sub make_format {
     rmtree($saved ? $new : $format);
     rename $new, $format;
     POSIX::_exit(0);
+}
+
+sub take_format {
+    my $fresh = $rule eq 'pdflatex' && fresh_format();
+    $slow = $rule eq 'pdflatex' && !$fresh;
+    local $_ = "$format/pdflatex.fmt";
+    $ENV{TEXFORMATS} = join ':', $fresh && -e ? $format : (), $formats // '';
+}
+
+# latexmk looks for changes in the files of the preamble, which LaTeX has not opened.
+sub name_inputs {
+    return if $slow || $rule ne 'pdflatex';
+    open my $fls, '>>', "$aux_dir1$root_filename.fls" or return;
+    print $fls map { /^\w+ (?:file|stamp) ([^.].*)/ ? "INPUT $1\n" : () } read_lines("$format/inputs");
 }
 
 sub fresh_format {
