@@ -365,6 +365,43 @@ sub digest {
     return Digest::MD5->new->addfile($file)->hexdigest;
 }
 
+# Under -pvc a Python that has imported the libraries forks for each run: literate/interpreter.py.
+my %interpreter;
+
+sub start_interpreter {
+    return if %interpreter && !stale_interpreter();
+    my ($python) = grep { -x } map { "$_/python" } split /:/, $ENV{PATH};
+    my $folder = tempdir(CLEANUP => 1);
+    open my $shim, '>', "$folder/python" or return;
+    print $shim map { "$_\n" } '#!/bin/sh', 'exec ' . join(' ', map { quoted($_) }
+        $python, '-SEs', "$root/literate/interpreter.py", 'run', "$folder/socket") . ' "$@"';
+    close $shim && chmod 0755, "$folder/python" or return;
+    pipe my $read, my $write or return;
+    my $pid = fork // return;
+    if (!$pid) {
+        POSIX::setsid();    # Ctrl-C is for latexmk, and this ends with it
+        open STDIN, '<&', $read;
+        open $_, '>', '/dev/null' for *STDOUT, *STDERR;
+        $ENV{OMP_NUM_THREADS} //= 1;    # as literate has it
+        close $_ for $life, $lock, $write;
+        exec $python, "$root/literate/interpreter.py", 'serve', "$folder/socket" or POSIX::_exit(1);
+    }
+    # The one before ends when its $write is closed.
+    %interpreter = (pid => $pid, folder => $folder, write => $write, libraries => libraries());
+}
+
+sub stale_interpreter {
+    return waitpid($interpreter{pid}, POSIX::WNOHANG) || $interpreter{libraries} ne libraries();
+}
+
+# The packages that are installed, and Python itself.
+sub libraries {
+    my %run = run_record();
+    return join ' ', map { digest(split / /, $_, 2) } sort grep { /^(?:packages|stamp) / } keys %{$run{inputs}};
+}
+
+sub quoted { return "'" . shift =~ s/'/'\\''/gr . "'" }
+
 my $postponed;
 
 sub run_pythontex {
@@ -391,6 +428,7 @@ sub run_pythontex {
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams
         local $ENV{PYCODE_RUN} = $$;
+        local $ENV{PATH} = "$interpreter{folder}:$ENV{PATH}" if %interpreter && !stale_interpreter();
         my $pid = open my $pipe, '-|', 'sh', '-c', 'exec pythontex "$@" 2>&1', 'sh', @always, $job;
         my $status;
         # Its blocks do not end with it, and would keep the pipe open.
@@ -409,7 +447,10 @@ sub run_pythontex {
     my $refusal = refusal(read_lines("$job.pytxcode"));
     my %run = run_record();
     rdb_ensure_file($rule, $_) for @{$run{read}};
-    return 0 unless $code || $refusal || $run{state} ne 'complete';
+    unless ($code || $refusal || $run{state} ne 'complete') {
+        start_interpreter() if $preview_continuous_mode;
+        return 0;
+    }
 
     # PythonTeX leaves old values if it does not reach its own end.
     my $ended = grep { /^PythonTeX: / } @output;
