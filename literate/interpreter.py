@@ -30,6 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTH = struct.Struct("!I")
+STARTED = dict(os.environ)  # libraries add to it when they are imported
 
 
 def libraries() -> list[str]:
@@ -72,14 +73,15 @@ def run_fork(server: socket.socket) -> None:
     client, _ = server.accept()
     with client:
         request, streams = receive(client)
-        if not request:
-            return
-        if not (pid := os.fork()):
+        pid = -1
+        if request and not _differs(request["environment"]) and not (pid := os.fork()):
             server.close()
             client.close()
             run_script(streams, **request)
         for stream in streams:
             os.close(stream)
+        if pid < 0:
+            return
         process = os.pidfd_open(pid)
         ready = select.select([process, client, 0], [], [])[0]
         if process not in ready:
@@ -89,6 +91,13 @@ def run_fork(server: socket.socket) -> None:
         os.close(process)
         with suppress(OSError):
             client.sendall(LENGTH.pack(status))
+
+
+def _differs(environment: dict[str, str]) -> bool:
+    """Return whether the libraries might have been imported otherwise in this environment."""
+    given = {"OMP_NUM_THREADS": "1"} | environment  # as the machine sets it
+    names = (given.keys() | STARTED.keys()) - {"PATH", "PYCODE_RUN", "PWD", "OLDPWD", "_"}
+    return any(given.get(name) != STARTED.get(name) for name in names)
 
 
 def receive(client: socket.socket) -> tuple[dict, list[int]]:
@@ -113,7 +122,8 @@ def run_script(streams: list[int], argv: list[str], cwd: str, environment: dict[
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(cwd)
-    os.environ.clear()
+    for name in STARTED.keys() - environment:
+        os.environ.pop(name, None)
     os.environ.update(environment)
     script = os.path.abspath(argv[0])
     sys.argv[:] = argv

@@ -386,19 +386,20 @@ sub start_interpreter {
         close $_ for $life, $lock, $write;
         exec $python, "$root/literate/interpreter.py", 'serve', "$folder/socket" or POSIX::_exit(1);
     }
+    # What it rests on is the packages that are installed, and Python itself.
+    my %run  = run_record();
+    my @rest = grep { /^(?:packages|stamp) / } keys %{$run{inputs}};
     # The one before ends when its $write is closed.
-    %interpreter = (pid => $pid, folder => $folder, write => $write, libraries => libraries());
+    %interpreter = (pid => $pid, folder => $folder, write => $write, rest => \@rest);
+    $interpreter{digests} = digests(@rest);
 }
 
 sub stale_interpreter {
-    return waitpid($interpreter{pid}, POSIX::WNOHANG) || $interpreter{libraries} ne libraries();
+    return waitpid($interpreter{pid}, POSIX::WNOHANG)
+        || $interpreter{digests} ne digests(@{$interpreter{rest}});
 }
 
-# The packages that are installed, and Python itself.
-sub libraries {
-    my %run = run_record();
-    return join ' ', map { digest(split / /, $_, 2) } sort grep { /^(?:packages|stamp) / } keys %{$run{inputs}};
-}
+sub digests { return join ' ', map { digest(split / /, $_, 2) } @_ }
 
 sub quoted { return "'" . shift =~ s/'/'\\''/gr . "'" }
 
