@@ -146,7 +146,7 @@ def run_script(streams: list[int], argv: list[str], cwd: str, environment: dict[
         sys.excepthook(type(error), error, error.__traceback__)
         code = 1
     with suppress(BaseException):
-        threading._shutdown()
+        threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     import atexit
 
     atexit._run_exitfuncs()
