@@ -349,11 +349,11 @@ def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
-    for part, marker in (("train", "s"), ("validation", "o")):
+    for part, marker in (("train", "o"), ("validation", "s")):
         mean, sd = np.array(getattr(curve, part)), np.array(getattr(curve, f"{part}_sd"))
         ax.plot(curve.sizes, mean, marker, ls="-", color=PARTS[part])
         ax.fill_between(curve.sizes, mean - sd, mean + sd, color=PARTS[part], alpha=0.3, lw=0)
-        ax.text(curve.sizes[-1], mean[-1] - 0.07, part, ha="right", va="top", color=PARTS[part])
+        ax.text(curve.sizes[-1], mean[-1] - 0.03, part, ha="right", va="top", color=PARTS[part])
     ax.grid(axis="y")
     ax.set(xlabel="training samples", ylabel=f"{ACCURACY}, mean, s.d.", title="(c) learning curve")
     in_percent(ax.yaxis)
@@ -469,7 +469,7 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
     for stopping, style in ((False, "-"), (True, "--")):
         some = [v for v in variants if v.parameters["early_stopping"] is stopping]
         alphas = [v.parameters["alpha"] for v in some]
-        for part, marker in (("train", "s"), ("validation", "o")):
+        for part, marker in (("train", "o"), ("validation", "s")):
             label = f"{part}, early stopping" if stopping else part
             found = [getattr(v, part) for v in some]
             ax.plot(alphas, found, marker, ls=style, color=PARTS[part], label=label, markersize=3)

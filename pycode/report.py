@@ -434,15 +434,19 @@ def network_pairs(networks: Mapping[str, Any]) -> str:
 def _pairs(
     found: Mapping[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]],
 ) -> str:
+    def points(difference: Estimate) -> Estimate:
+        ends = (round(100 * end, 1) for end in (difference, difference.low, difference.high))
+        return Estimate(*ends, difference.n)
+
     return tex.table(
         ["pair", "test set", "$p$", "$p$, equivalence", "folds", "$p$"],
         [
             [
                 tex.TeX(" $-$ ".join(map(tex.text, names))),
-                tex.percent(pair["difference"]),
+                points(pair["difference"]),
                 tex.p_value(pair["p_holm"]),
                 tex.p_value(pair["p_equivalent"]),
-                tex.percent(test["difference"]),
+                points(test["difference"]),
                 tex.p_value(test["p_holm"]),
             ]
             for names, (pair, test) in found.items()
