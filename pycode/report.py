@@ -435,8 +435,8 @@ def _pairs(
     found: Mapping[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]],
 ) -> str:
     def points(difference: Estimate) -> Estimate:
-        ends = (round(100 * end, 1) for end in (difference, difference.low, difference.high))
-        return Estimate(*ends, difference.n)
+        shown = tex.percent(difference)
+        return Estimate(round(shown, 1), round(shown.low, 1), round(shown.high, 1), difference.n)
 
     return tex.table(
         ["pair", "test set", "$p$", "$p$, equivalence", "folds", "$p$"],
