@@ -103,6 +103,17 @@ def bare_study(folder: Path) -> float:
     return seconds(limit[1:], folder) if calls.exists() else 0.0
 
 
+def keep_format(built: Path) -> None:
+    """Edit and build until LaTeX starts from a format of the preamble, as it does for an author."""
+    file, old, new = EDITS["a word of prose"]
+    for before, after in ((old, new), (new, old)):
+        text = (built / file).read_text(encoding="utf-8")
+        (built / file).write_text(text.replace(before, after), encoding="utf-8")
+        seconds(LATEXMK, built)
+        while not (built / ".paper.format/inputs").exists():
+            time.sleep(0.1)
+
+
 def one_round(work: Path, *, naive: bool) -> dict[str, tuple[float, float]]:
     """Return each scenario's time, and that of its yardstick."""
     times = {}
@@ -115,6 +126,7 @@ def one_round(work: Path, *, naive: bool) -> dict[str, tuple[float, float]]:
     )
     bibtex = seconds([["bibtex", "paper"]], work / "tex")
     times["cold"] = cold, study + cold.passes * tex + bibtex
+    keep_format(built)
     times["nothing changed"] = seconds(LATEXMK, built), 0.2
     for name, (file, old, new) in EDITS.items():
         least = bare_study(edited(built, work / f"bare {name}", file, old, new))
