@@ -23,7 +23,7 @@ def build(paper: Paper, *options: str, **env: str) -> Build:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
