@@ -10,9 +10,6 @@ import sys
 
 sys.path.pop(0)  # the folder of this file, whose modules would hide others
 
-import array
-import ast
-import gc
 import importlib
 import json
 import os
@@ -25,7 +22,6 @@ import threading
 import types
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +31,9 @@ STARTED = dict(os.environ)  # libraries add to it when they are imported
 
 def libraries() -> list[str]:
     """Return the modules of the study's packages that its code or the machine's imports."""
+    import ast
     import tomllib
+    from importlib.metadata import packages_distributions
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = {n for names in ("computes", "draws") for n in project["tool"]["literate"][names]}
@@ -53,6 +51,8 @@ def libraries() -> list[str]:
 
 def serve(path: str) -> None:
     """Import the libraries, and run a script in a fork for each connection to the socket `path`."""
+    import gc
+
     for name in libraries():
         with suppress(ImportError):
             importlib.import_module(name)
@@ -73,14 +73,15 @@ def run_fork(server: socket.socket) -> None:
     client, _ = server.accept()
     with client:
         request, streams = receive(client)
-        pid = -1
-        if request and not _differs(request["environment"]) and not (pid := os.fork()):
+        known = request and not _differs(request["environment"])
+        pid = os.fork() if known else None
+        if pid == 0:
             server.close()
             client.close()
             run_script(streams, **request)
         for stream in streams:
             os.close(stream)
-        if pid < 0:
+        if pid is None:
             return
         process = os.pidfd_open(pid)
         ready = select.select([process, client, 0], [], [])[0]
@@ -170,10 +171,7 @@ def run(path: str, argv: list[str]) -> int:
     answer = b""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
-        client.sendmsg(
-            [LENGTH.pack(len(text))],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))],
-        )
+        socket.send_fds(client, [LENGTH.pack(len(text))], [0, 1, 2])
         client.sendall(text)
         answer = client.recv(LENGTH.size)
     if len(answer) == LENGTH.size:

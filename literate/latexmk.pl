@@ -314,8 +314,8 @@ sub make_format {
 sub take_format {
     my $fresh = $rule eq 'pdflatex' && fresh_format();
     $slow = $rule eq 'pdflatex' && !$fresh;
-    local $_ = "$format/pdflatex.fmt";
-    $ENV{TEXFORMATS} = join ':', $fresh && -e ? $format : (), $formats // '';
+    my $kept = $fresh && -e "$format/pdflatex.fmt";
+    $ENV{TEXFORMATS} = join ':', $kept ? $format : (), $formats // '';
 }
 
 # latexmk looks for changes in the files of the preamble, which LaTeX has not opened.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ACCURACY = "accuracy in %"
 FEWEST = 5  # samples in a bin that the reliability diagram shows
 PARTS = {"train": "0.7", "validation": "0.4", "test": "0"}  # greys: colours are for models
+MARKERS = {"train": "o", "validation": "s", "test": "^"}
 # Each has one colour in all figures; others get those that follow.
 MODELS = ("logistic", "random forest", "SVM", "MLP", "CNN", "VGG-like", "residual")
 
@@ -322,10 +323,10 @@ def architectures(
 
 
 def _draw_accuracies(ax: Axes, scores: Scores) -> None:
-    for (part, colour), marker, offset in zip(PARTS.items(), "os^", (-0.2, 0, 0.2), strict=True):
+    for (part, colour), offset in zip(PARTS.items(), (-0.2, 0, 0.2), strict=True):
         found = [getattr(score, part) for score in scores.values()]
         x = [position + offset for position in range(len(found))]
-        draw_estimates(ax, x, found, label=part, color=colour, marker=marker, ls="")
+        draw_estimates(ax, x, found, label=part, color=colour, marker=MARKERS[part], ls="")
     ax.set_xticks(range(len(scores)), list(scores))
     ax.margins(x=0.1)
     ax.grid(axis="y")
@@ -349,9 +350,9 @@ def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
-    for part, marker in (("train", "o"), ("validation", "s")):
+    for part in ("train", "validation"):
         mean, sd = np.array(getattr(curve, part)), np.array(getattr(curve, f"{part}_sd"))
-        ax.plot(curve.sizes, mean, marker, ls="-", color=PARTS[part])
+        ax.plot(curve.sizes, mean, MARKERS[part], ls="-", color=PARTS[part])
         ax.fill_between(curve.sizes, mean - sd, mean + sd, color=PARTS[part], alpha=0.3, lw=0)
         below = mean[-1] - (0.03 if part == "train" else 0.07)
         ax.text(curve.sizes[-1], below, part, ha="right", va="top", color=PARTS[part])
@@ -470,10 +471,11 @@ def _draw_penalties(ax: Axes, variants: Sequence[Variant]) -> None:
     for stopping, style in ((False, "-"), (True, "--")):
         some = [v for v in variants if v.parameters["early_stopping"] is stopping]
         alphas = [v.parameters["alpha"] for v in some]
-        for part, marker in (("train", "o"), ("validation", "s")):
+        for part in ("train", "validation"):
             label = f"{part}, early stopping" if stopping else part
             found = [getattr(v, part) for v in some]
-            ax.plot(alphas, found, marker, ls=style, color=PARTS[part], label=label, markersize=3)
+            line = {"ls": style, "color": PARTS[part], "label": label, "markersize": 3}
+            ax.plot(alphas, found, MARKERS[part], **line)
     logarithmic(ax)
     ax.legend(loc="lower left", handlelength=2.5)  # to distinguish dashes from lines
     ax.set(xlabel="penalty", ylabel=ACCURACY, title="(b) regularisation")

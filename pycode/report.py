@@ -53,7 +53,9 @@ class Range:
 
 def describe(datasets: Mapping[str, Dataset], splits: Mapping[str, Split]) -> dict[str, Summary]:
     """Record a description of each data set, and return them."""
-    results.record("alpha", inference.ALPHA, by="inference.ALPHA", digits=2, seed=())
+    for level in ("ALPHA", "MARGIN"):
+        value, by = getattr(inference, level), f"inference.{level}"
+        results.record(level.lower(), value, by=by, digits=2, seed=())
     found = {name: data.describe(datasets[name], split) for name, split in splits.items()}
     for name, summary in found.items():
         results.record(name, summary, digits=3)

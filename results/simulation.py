@@ -6,6 +6,7 @@ interval of pycode.inference, and how often its tests reject a true null hypothe
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -13,12 +14,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 
 import literate
 from literate import kept
 from pycode import inference
+
+Test = Callable[[NDArray[np.bool_], NDArray[np.bool_]], float]
 
 CODE, RECORD = "results/simulation.py", Path(__file__).with_suffix(".json")
 DRAWS = 10_000  # of samples, for the intervals
@@ -46,28 +50,17 @@ def difference_covered(rng: np.random.Generator, p: float, q: float, n: int) -> 
     return covered / DRAWS
 
 
-def mcnemar_rejects(rng: np.random.Generator, p: float, n: int) -> float:
-    """Return how often McNemar's exact test rejects that models are equal, if they are."""
-    drawn = rng.multinomial(n, [p, p, 1 - 2 * p], DRAWS)[:, :2]
+def rejects(rng: np.random.Generator, test: Test, p: float, q: float, n: int) -> float:
+    """Return how often a test of pairs rejects.
+
+    A share `p` of `n` samples is right in the first model only, a share `q` in the second only.
+    """
+    drawn = rng.multinomial(n, [p, q, 1 - p - q], DRAWS)[:, :2]
     values = {
-        (a, b): inference.mcnemar(np.arange(n) < a, np.arange(n) >= n - b)
+        (a, b): test(np.arange(n) < a, np.arange(n) >= n - b)
         for a, b in {tuple(pair) for pair in drawn.tolist()}
     }
     return float(np.mean([values[a, b] <= inference.ALPHA for a, b in drawn.tolist()]))
-
-
-def equivalence_rejects(rng: np.random.Generator, p: float, n: int) -> float:
-    """Return how often a difference of MARGIN is called equivalent.
-
-    A share `p` of `n` samples is right in the second model only, and one larger by MARGIN in the
-    first only.
-    """
-    drawn = rng.multinomial(n, [p + inference.MARGIN, p, 1 - 2 * p - inference.MARGIN], DRAWS)
-    values = {
-        (a, b): inference.equivalence(np.arange(n) < a, np.arange(n) >= n - b)
-        for a, b in {tuple(pair) for pair in drawn[:, :2].tolist()}
-    }
-    return float(np.mean([values[a, b] <= inference.ALPHA for a, b in drawn[:, :2].tolist()]))
 
 
 def study(seed: int, n: int, n_classes: int, n_features: int, spread: float) -> tuple[bool, bool]:
@@ -102,8 +95,12 @@ def main() -> None:
     proportion = [share_covered(rng, p, n) for p in shares for n in sizes]
     kinds = [(p, q, n) for p, q in ((0.05, 0.05), (0.1, 0.05), (0.15, 0.05)) for n in (200, 400)]
     difference = [difference_covered(rng, *kind) for kind in kinds]
-    null = [mcnemar_rejects(rng, p, n) for p in (0.02, 0.05, 0.1) for n in (200, 400)]
-    margin = [equivalence_rejects(rng, p, n) for p in (0.0, 0.02, 0.05) for n in (200, 400, 1000)]
+    null = [rejects(rng, inference.mcnemar, p, p, n) for p in (0.02, 0.05, 0.1) for n in (200, 400)]
+    margin = [  # where the true difference is the margin
+        rejects(rng, inference.equivalence, p + inference.MARGIN, p, n)
+        for p in (0.0, 0.02, 0.05)
+        for n in (200, 400, 1000)
+    ]
     results = {
         "seed": SEED,
         "draws": DRAWS,

@@ -156,7 +156,7 @@ def test_equivalence_is_tangos_score_test_on_both_sides(b, c, more, margin):
         ).x
         error = sqrt(n * (2 * share - margin - margin**2))
         tests.append(stats.norm.sf((better - worse + n * margin) / error))
-    assert p == pytest.approx(max(tests), rel=1e-3, abs=1e-9)
+    assert p == pytest.approx(max(tests), rel=1e-5, abs=1e-9)
 
 
 def disagreeing(b: int, c: int, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,8 @@ def test_the_simulation_is_of_this_code() -> None:
     found = kept.read("results/simulation.json")
     assert not kept.changed(found, code="results/simulation.py", inputs={}), "run it again"
     record = found["results"]
-    for kind in ("proportion", "difference"):
-        assert 0.92 <= record[kind]["min"] <= record[kind]["max"] <= 0.97
+    for kind, least in (("proportion", 0.92), ("difference", 0.93)):  # of 35 samples and more
+        assert least <= record[kind]["min"] <= record[kind]["max"] <= 0.97
     assert record["mcnemar"]["max"] <= 0.05 <= record["equivalence"]["max"] <= 0.07
     assert record["t_test"]["corrected"] <= 0.06 < 0.3 < record["t_test"]["uncorrected"]
 

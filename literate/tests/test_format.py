@@ -38,7 +38,7 @@ def pdf(paper: Paper) -> bytes:
 
 
 def assert_right(paper: Paper, **env: str) -> None:
-    """Nothing differs in a build without a format, and latexmk sees the preamble's files."""
+    """A build without a format gives the same, and latexmk sees the preamble's files."""
     found, code = pdf(paper), paper.read("paper.pytxcode")
     inputs = paper.read("paper.fls")
     for name in ("literate/macros.tex", "literate/venues/article.tex", "article.cls"):
