@@ -164,7 +164,7 @@ def interpretation(
     Panels: (a) reliability diagram; (b) share of informative or redundant features among the
     top-ranked, by each of the `importances`; (c, d) two importances of an image's pixels.
     """
-    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.54 * inches(width))
+    fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.46 * inches(width))
     _draw_reliability(axes[0], calibrations)
     _draw_precision(axes[1], importances, roles)
     for ax, letter, (name, image) in zip(axes[2:], "cd", images.items(), strict=True):
