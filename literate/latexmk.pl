@@ -407,6 +407,8 @@ my $postponed;
 
 sub run_pythontex {
     my $job = "$aux_dir1$root_filename";
+    my %before = run_record();
+    unlink "$root/results.tex" if $before{state} ne 'complete';    # it tells of another failure
     if (!$postponed && saved($texfile_name) > saved("$job.pytxcode")) {
         # The blocks may have changed: LaTeX first, and then this again.
         rdb_one_rule($current_primary, sub { $$Pout_of_date = 1 });
@@ -424,7 +426,6 @@ sub run_pythontex {
             x !!(outdated(%run) || $run{folder} ne abs_path($aux_dir1 || '.'));
         last if $attempt > 1 && !@always;
         @always = '--rerun=always' if ($ENV{PYCODE_AUDIT} // '') eq 'all';
-        unlink "$root/results.tex" if $run{state} ne 'complete';    # it tells of another failure
         rdb_ensure_file($rule, $_) for bsd_glob('{pycode,literate}/*.{py,mplstyle}'), "$job.claims";
         @output = ();
         # sh, because a folder's name may hold spaces and PythonTeX's errors are on both streams

@@ -1,8 +1,10 @@
 """A run that fails is loud: exit status, one message with the line, and marks on every page."""
 
 import json
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -221,11 +223,14 @@ def test_run_that_does_not_reach_its_end(small: Paper, built_small: Paper) -> No
     assert_fixed(small, built_small)
 
 
-def test_second_failure_is_not_taken_for_the_first(small: Paper) -> None:
+@pytest.mark.parametrize("age", [-60, 60])  # PythonTeX begins, or LaTeX does
+def test_second_failure_is_not_taken_for_the_first(small: Paper, age: int) -> None:
     small.edit("paper.tex", "images =", "1 / 0\nimages =")
     assert small.build().code != 0
     small.edit("paper.tex", "1 / 0\nimages =", "images =")
     small.edit("pycode/data.py", "import csv\n", "import csv\nimport = 1\n")
+    moment = time.time() + age
+    os.utime(small.folder / "paper.tex", (moment, moment))
     build = small.build()
     assert_failed(small, build, "SyntaxError", "pycode/data.py:4")
     assert "ZeroDivisionError" not in build.output
