@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -163,15 +163,23 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
     # What the paper has set in this process since its workers started.
     variables = {} if afar else {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
     here = variables, settings(), literate.libraries("computes")
+    code: dict[int, _Sent] = {}  # of each function, which is pickled once
     sent, kept = [], {}
     for key, task in tasks.items():
         function, arguments, options = task.call
         # joblib sends arrays in files or once for all calls, if it finds them beside the rest.
         arrays = {str(n): a for n, a in enumerate(arguments) if _is_array(a)}
         others = tuple(None if _is_array(a) else a for a in arguments)
-        bare = replace(task, call=(function, others, options))
+        rest = key, others, options, task.seed
         try:
-            sent.append(joblib.delayed(_Sent(_remote, key, bare, here))(**arrays))
+            call = _Sent(rest)
+            if b"cloudpickle" in call.content:  # code, which the function may compare with its own
+                whole: Any = _Sent(functools.partial(_remote, function, here, rest))
+            else:
+                if id(function) not in code:
+                    code[id(function)] = _Sent(functools.partial(_remote, function, here))
+                whole = functools.partial(code[id(function)], call)
+            sent.append(joblib.delayed(whole)(**arrays))
         except Exception as error:  # pickle raises anything
             message = f"{name_of(function)} is computed in this process alone: {error}"
             warnings.warn(message, stacklevel=2)
@@ -193,24 +201,25 @@ def _remotely(tasks: Mapping[str, Task], **config: Any) -> Iterator[tuple[str, A
 
 
 class _Sent:
-    """A call that arrives in another process with its code, not by its name.
+    """A value that arrives in another process with its code, not by its name.
 
     A worker may have read other code under that name, or none.
     """
 
-    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.content = cloudpickle.dumps(functools.partial(function, *arguments))
+    def __init__(self, value: Any) -> None:
+        self.content = cloudpickle.dumps(value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return cloudpickle.loads, (self.content,)
 
-    def __call__(self, **more: Any) -> Any:  # here, if joblib finds only one worker
-        return cloudpickle.loads(self.content)(**more)
+    def __call__(self, *call: Any, **arrays: Any) -> Any:  # here, if joblib finds only one worker
+        given = [cloudpickle.loads(sent.content) for sent in call]
+        return cloudpickle.loads(self.content)(*given, **arrays)
 
 
-def _remote(key: str, task: Task, there: Any, **arrays: Any) -> tuple[Any, ...]:
+def _remote(function: Any, there: Any, rest: Any, **arrays: Any) -> tuple[Any, ...]:
     """Return a worker's answer to a call, with its key and the worker's versions."""
-    function, arguments, options = task.call
+    key, arguments, options, seed = rest
     arguments = tuple(arrays.get(str(n), a) for n, a in enumerate(arguments))
     variables, set_there, libraries = there  # where the calls come from
     for name in os.environ.keys() - variables.keys():
@@ -218,7 +227,7 @@ def _remote(key: str, task: Task, there: Any, **arrays: Any) -> tuple[Any, ...]:
             del os.environ[name]
     os.environ.update(variables)
     with _settings(set_there):
-        found = answer((function, arguments, options), task.seed)
+        found = answer((function, arguments, options), seed)
     return key, _versions(libraries), found
 
 

@@ -1,22 +1,23 @@
 """What builds of the paper cost, beside what they must: `python results/build.py [ROUNDS]`.
 
 Each row is a scenario, with its wall-clock time and the ratio to a yardstick that is measured in
-the same round.  Each number is the median of three rounds, or of as many as are asked for.  All
-scenarios take turns within a round; naive builds are made in the first round only.  A second table
-shows how time and memory grow with the number of samples.  The first round takes some twenty
-minutes on two cores, each further one five.  The times mean something only if the machine has
-nothing else to do.
+the same round.  Each number is the median of three rounds, or of as many as are asked for, with the
+range of the ratios; short builds are repeated within a round.  All scenarios take turns within a
+round; naive builds are made in the first round only.  A second table shows how time and memory grow
+with the number of samples.  The first round takes some twenty minutes on two cores, each further
+one ten.  The times mean something only if the machine has nothing else to do.
 """
 
+import itertools
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,6 +31,7 @@ COCALC = ["latexmk", "-pdf", "-f", "-g", "-bibtex", "-deps", "-synctex=1"]
 COCALC += ["-interaction=nonstopmode", "paper.tex"]
 FORCED = [COCALC, ["pythontex", "--jobs", "2", "--rerun=always", "paper"], COCALC]
 LATEXMK = [["latexmk"]]
+PDFLATEX = [["pdflatex", "-interaction=nonstopmode", "-synctex=1", "paper.tex"]]
 NAIVE = {"PYCODE_CACHE": "off", "PYCODE_WORKERS": "1"}
 EDITS = {
     "a word of prose": ("paper.tex", "Their successes come", "Their success comes"),
@@ -43,30 +45,43 @@ EDITS = {
 }
 
 
+COLOURS = ("black", "red", "green", "blue")  # one after the other
+REPEATS = 4  # of short builds, within a round
+
+
 class Time(float):
-    """The seconds that commands took, and how many passes of LaTeX were among them."""
+    """The seconds that commands took.
+
+    With the passes of LaTeX among them, and the megabytes of the largest process.
+    """
 
     passes = 0
+    megabytes = 0.0
 
 
 def seconds(commands: list[list[str]], folder: Path, **env: str) -> Time:
     """Measure how long commands take, one after the other, in `folder`."""
-    start, passes = time.monotonic(), 0
+    start, passes, megabytes = time.monotonic(), 0, 0.0
     for command in commands:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        if done.returncode:
-            sys.exit(done.stdout.decode(errors="replace")[-3000:] + f"\n{command} failed")
-        passes += done.stdout.count(b"of rule 'pdflatex'")
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            said = output.read()
+        if status:
+            sys.exit(said.decode(errors="replace")[-3000:] + f"\n{command} failed")
+        passes += said.count(b"of rule 'pdflatex'")
+        megabytes = max(megabytes, usage.ru_maxrss / 1024)
     taken = Time(time.monotonic() - start)
-    taken.passes = passes
+    taken.passes, taken.megabytes = passes, megabytes
     return taken
 
 
@@ -82,16 +97,21 @@ def sources(folder: Path) -> Path:
     return folder
 
 
-def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
-    """Copy what has been built, with one thing changed."""
-    shutil.copytree(built, folder, symlinks=True)
+def edit(folder: Path, file: str, old: str, new: str) -> None:
+    """Change one thing in a paper."""
     text = (folder / file).read_text(encoding="utf-8")
     assert text.count(old) == 1, old
     (folder / file).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def edited(built: Path, folder: Path, file: str, old: str, new: str) -> Path:
+    """Copy what has been built, with one thing changed."""
+    shutil.copytree(built, folder, symlinks=True)
+    edit(folder, file, old, new)
     return folder
 
 
-def bare_study(folder: Path) -> float:
+def bare_study(folder: Path) -> Time:
     """Measure how long the calls of a build take by themselves; 0 if it has none to make.
 
     The calls are listed in the first round and kept beside the rounds' folders.
@@ -100,43 +120,81 @@ def bare_study(folder: Path) -> float:
     limit = [[python, str(LIMIT), action, str(folder), str(calls)] for action in ("list", "make")]
     if not calls.exists():
         seconds(limit[:1], folder)
-    return seconds(limit[1:], folder) if calls.exists() else 0.0
+    return seconds(limit[1:], folder) if calls.exists() else Time(0)
 
 
 def keep_format(built: Path) -> None:
     """Edit and build until LaTeX starts from a format of the preamble, as it does for an author."""
     file, old, new = EDITS["a word of prose"]
-    for before, after in ((old, new), (new, old)):
-        text = (built / file).read_text(encoding="utf-8")
-        (built / file).write_text(text.replace(before, after), encoding="utf-8")
+    for change in ((old, new), (new, old)):
+        edit(built, file, *change)
         seconds(LATEXMK, built)
         while not (built / ".paper.format/inputs").exists():
             time.sleep(0.1)
 
 
-def one_round(work: Path, *, naive: bool) -> dict[str, tuple[float, float]]:
-    """Return each scenario's time, and that of its yardstick."""
-    times = {}
+def previewed(folder: Path, file: str, changes: Iterable[tuple[str, str]]) -> list[float]:
+    """Measure how long `latexmk -pvc` takes from each change of a file to the PDF.
+
+    The first change starts the Python that is kept, and is not measured.
+    """
+    command = ["latexmk", "-pvc", "-view=none"]
+    taken = []
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as preview:
+
+        def wait() -> None:
+            assert preview.stdout is not None
+            while "Watching for updated files" not in (line := preview.stdout.readline()):
+                assert line, "latexmk ended"
+
+        wait()
+        for change in changes:
+            time.sleep(8)  # in which the kept Python imports what it needs
+            start = time.monotonic()
+            edit(folder, file, *change)
+            wait()
+            taken.append(time.monotonic() - start)
+        preview.terminate()
+    return taken[1:]
+
+
+def one_round(work: Path, *, naive: bool) -> dict[str, list[tuple[float, float]]]:
+    """Return the times of each scenario, with those of its yardstick."""
+    times: dict[str, list[tuple[float, float]]] = {}
     study = bare_study(sources(work / "bare"))
     built = sources(work / "built")
     cold = seconds(LATEXMK, built)
-    tex = seconds(
-        [["pdflatex", "-interaction=nonstopmode", "-synctex=1", "paper.tex"]],
-        edited(built, work / "tex", *EDITS["a word of prose"]),
-    )
-    bibtex = seconds([["bibtex", "paper"]], work / "tex")
-    times["cold"] = cold, study + cold.passes * tex + bibtex
+    tex = edited(built, work / "tex", *EDITS["a word of prose"])
+    passes = [seconds(PDFLATEX, tex) for _ in range(REPEATS)]
+    one_pass = statistics.median(passes)
+    bibtex = seconds([["bibtex", "paper"]], tex)
+    times["cold"] = [(cold, study + cold.passes * one_pass + bibtex)]
+    times["memory, in megabytes"] = [(cold.megabytes, study.megabytes)]
     keep_format(built)
-    times["nothing changed"] = seconds(LATEXMK, built), 0.2
-    for name, (file, old, new) in EDITS.items():
-        least = bare_study(edited(built, work / f"bare {name}", file, old, new))
-        changed = seconds(LATEXMK, edited(built, work / name, file, old, new))
-        times[name] = changed, least + changed.passes * tex
+    times["nothing changed"] = [(seconds(LATEXMK, built), 0.15) for _ in range(REPEATS)]
+    file, *words = EDITS["a word of prose"]
+    times["a word of prose"] = []
+    for _ in range(REPEATS):
+        edit(built, file, *words)
+        words.reverse()
+        times["a word of prose"].append((seconds(LATEXMK, built), seconds(PDFLATEX, tex)))
+    for name in ("a colour in a figure", "a hyper-parameter of the SVM"):
+        least = bare_study(edited(built, work / f"bare {name}", *EDITS[name]))
+        changed = seconds(LATEXMK, edited(built, work / name, *EDITS[name]))
+        times[name] = [(changed, least + changed.passes * one_pass)]
+    file, old, _ = EDITS["a colour in a figure"]
+    edge = [old, *(old.replace("white", colour) for colour in COLOURS)]
+    [(_, yardstick)] = times["a colour in a figure"]
+    shutil.copytree(built, work / "preview", symlinks=True)
+    taken = previewed(work / "preview", file, itertools.pairwise(edge))
+    times["a colour, under -pvc"] = [(t, yardstick) for t in taken]
     if naive:
         folder = sources(work / "naive")
-        times["cold, against naive"] = cold, seconds(LATEXMK, folder, **NAIVE)
+        times["cold, against naive"] = [(cold, seconds(LATEXMK, folder, **NAIVE))]
         forced = seconds(FORCED, built)
-        times["CoCalc's forced build, against naive"] = forced, seconds(FORCED, folder, **NAIVE)
+        times["CoCalc's forced build, against naive"] = [(forced, seconds(FORCED, folder, **NAIVE))]
     return times
 
 
@@ -177,18 +235,19 @@ def main() -> None:
             folder = Path(work, str(number))
             folder.mkdir()
             rounds.append(one_round(folder, naive=number == 0))
-        print("| scenario | seconds | yardstick | ratio |\n|---|--:|--:|--:|")
+        print("| scenario | seconds | yardstick | ratio | range |\n|---|--:|--:|--:|--:|")
         for name in rounds[0]:
-            times = [r[name] for r in rounds if name in r]
-            taken, yardstick = (statistics.median(pair[n] for pair in times) for n in (0, 1))
-            ratio = statistics.median(pair[0] / pair[1] for pair in times)
-            print(f"| {name} | {taken:.2f} | {yardstick:.2f} | {ratio:.2f} |")
+            pairs = [pair for times in rounds for pair in times.get(name, ())]
+            taken, yardstick = (statistics.median(pair[n] for pair in pairs) for n in (0, 1))
+            ratios = [pair[0] / pair[1] for pair in pairs]
+            shown = f"{statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f}"
+            print(f"| {name} | {taken:.2f} | {yardstick:.2f} | {shown} |")
         record = {
-            "seconds": round(statistics.median(r["cold"][0] for r in rounds)),
+            "seconds": round(statistics.median(r["cold"][0][0] for r in rounds)),
             "date": time.strftime("%Y-%m-%d"),
             "cores": os.cpu_count(),
             "processor": processor(),
-            "megabytes": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
+            "megabytes": round(max(r["memory, in megabytes"][0][0] for r in rounds)),
         }
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print("\n| rows | cold, seconds | warm, seconds | megabytes |\n|--:|--:|--:|--:|")
