@@ -5,6 +5,7 @@ use Digest::MD5;
 use Fcntl qw(:flock F_GETFL F_SETFL O_APPEND);
 use File::Basename 'dirname';
 use File::Copy ();
+use File::Find ();
 use File::Glob 'bsd_glob';
 use File::Path 'rmtree';
 use File::Temp 'tempdir';
@@ -283,8 +284,12 @@ sub make_format {
     $made &&= !grep { /^OUTPUT / && !/\.(?:fmt|log|pytxcode)$/ } @files;
     my %names = map { m{^INPUT (?:\Q$root\E/|\./)?(.+)} ? ($1 => 1) : () } @files;
     my @read = map { [$_ eq $texfile_name ? 'preamble' : m{^/} ? 'stamp' : 'file', $_] } keys %names;
-    # A new file in the folder may be found instead of another, and PDFs are dated.
-    my @inputs = (@read, ['folder', '.'], map { ['env', $_] } qw(SOURCE_DATE_EPOCH TEXINPUTS TEXMFHOME));
+    # A new file may be found instead of another, and PDFs are dated.
+    my %places = map { m{^!!(.*?)/tex/|^(.*?)/*$} ? ($1 // $2 => 1) : () }
+        split /[:\n]/, `kpsewhich -progname=pdflatex -show-path=tex`;
+    delete $places{'.'};
+    my @inputs = (@read, ['folder', '.'], map({ ['tree', $_] } sort keys %places),
+        map { ['env', $_] } qw(SOURCE_DATE_EPOCH TEXINPUTS TEXMFHOME));
     $ENV{TEXFORMATS} = "$new:$ENV{TEXFORMATS}";
     File::Copy::copy($_, "$new/proof") for bsd_glob("$aux_dir1$root_filename.{aux,out,toc,lof,lot,bbl}");
     system('pdflatex', @tex, "-output-directory=$new/proof", $texfile_name) if $made;
@@ -352,6 +357,13 @@ sub digest {
     return Digest::MD5::md5_hex(preamble(read_lines($name))) if $kind eq 'preamble';
     # latexmk 4.86 has another stat, which knows no `_` and has parts of seconds.
     return -e $name ? join '_', (CORE::stat _)[7, 9] : '' if $kind eq 'stamp';
+    if ($kind eq 'tree') {    # the names below a folder, or the list of them that TeX itself reads
+        return digest('stamp', "$name/ls-R") if -e "$name/ls-R";
+        my @names;
+        File::Find::find({ follow_fast => 1, follow_skip => 2,
+            wanted => sub { push @names, $File::Find::name } }, $name) if -d $name;
+        return Digest::MD5::md5_hex(join "\n", sort @names);
+    }
     if ($kind =~ /^(folder|packages)$/) {
         opendir my $folder, $name or return '';
         my %found = map { $_ => 1 } readdir $folder;

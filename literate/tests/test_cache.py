@@ -568,6 +568,18 @@ def test_workers_compute_with_the_papers_own_classes(store, workers):
         assert list(model.predict(X)) == [0, 0, 0, 0]
 
 
+def scored(metric, x):
+    return os.getpid(), metric is noted, isinstance(x, Constant)
+
+
+def test_arguments_with_code_are_those_of_the_function_in_workers(store, workers):
+    given = [(noted, 1), (fragile, Constant()), (len, Constant()), (noted, Constant())]
+    found = cache.compute([delayed(scored)(*arguments) for arguments in given])
+    assert os.getpid() not in [pid for pid, *_ in found]
+    expected = [(metric is noted, isinstance(x, Constant)) for metric, x in given]
+    assert [tuple(rest) for _, *rest in found] == expected
+
+
 def fragile(x, parent: int):
     if os.getpid() != parent and x == 3:
         os.kill(os.getpid(), signal.SIGKILL)

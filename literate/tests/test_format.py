@@ -11,6 +11,7 @@ import pytest
 from literate.testing import Build, Paper, small_sources
 
 INTERVAL = r"\AtBeginDocument{\setlength\parindent{3cm}}"
+LMODERN = INTERVAL + r"\def\rmdefault{lmr}\def\sfdefault{lmss}\def\ttdefault{lmtt}"
 BEGIN = r"\begin{document}"
 
 
@@ -109,7 +110,7 @@ def test_edits_behind_the_preamble_use_the_format(paper, change):
         replace(BEGIN, INTERVAL + "\n" + BEGIN),
         append("literate/macros.tex", INTERVAL),
         append("literate/venues/article.tex", INTERVAL),
-        append("lmodern.sty", INTERVAL),  # which is found instead of TeX's
+        append("lmodern.sty", LMODERN),  # which is found instead of TeX's
         append("geometry.cfg", INTERVAL),  # which is read if it is there
         lambda paper: (paper.folder / ".paper.format/pdflatex.fmt").write_bytes(b"no format"),
     ],
@@ -136,6 +137,23 @@ def test_file_of_the_preamble_is_watched(paper):
     build(paper)
     assert preamble_was_read(paper)
     assert_right(paper)
+
+
+@pytest.mark.parametrize("variable", ["TEXMFHOME", "TEXINPUTS"])
+def test_file_that_is_found_instead_of_another(paper, tmp_path, variable):
+    mine = tmp_path / "texmf"
+    (mine / "tex/latex").mkdir(parents=True)
+    env = {variable: f"{mine}" if variable == "TEXMFHOME" else f"{mine}//:"}
+    replace("two words", "three words")(paper)
+    build(paper, **env)
+    replace("three words", "four words")(paper)
+    build(paper, **env)
+    assert not preamble_was_read(paper)
+    (mine / "tex/latex/lmodern.sty").write_text(LMODERN, encoding="utf-8")
+    replace("four words", "five words")(paper)
+    build(paper, **env)
+    assert preamble_was_read(paper)
+    assert_right(paper, **env)
 
 
 def test_pdf_of_another_commit_has_its_date(paper):
