@@ -138,23 +138,27 @@ def previewed(folder: Path, file: str, changes: Iterable[tuple[str, str]]) -> li
 
     The first change starts the Python that is kept, and is not measured.
     """
-    command = ["latexmk", "-pvc", "-view=none"]
+    made = folder / "paper.made"  # in which latexmk says how a build has ended
     taken = []
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["latexmk", "-pvc", "-view=none"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as preview:
 
-        def wait() -> None:
-            assert preview.stdout is not None
-            while "Watching for updated files" not in (line := preview.stdout.readline()):
-                assert line, "latexmk ended"
+        def wait(since: int) -> None:
+            while not (made.stat().st_mtime_ns > since and made.read_text().endswith("ended\n")):
+                assert preview.poll() is None, "latexmk ended"
+                time.sleep(0.01)
 
-        wait()
+        wait(0)
         for change in changes:
             time.sleep(8)  # in which the kept Python imports what it needs
-            start = time.monotonic()
+            start, before = time.monotonic(), made.stat().st_mtime_ns
             edit(folder, file, *change)
-            wait()
+            wait(before)
             taken.append(time.monotonic() - start)
         preview.terminate()
     return taken[1:]
