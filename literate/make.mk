@@ -28,10 +28,10 @@ test-machine: tools system-test .venv/test
 	$(VENV) -m pytest literate
 
 lint: .venv/test ## check the paper's prose, and the Python code's format, style and types
-	$(VENV) -m literate.lint
-	.venv/bin/ruff format --no-cache --check --diff .
-	.venv/bin/ruff check --no-cache .
-	.venv/bin/basedpyright --pythonpath $(VENV)
+	@fine=true; for check in "$(VENV) -m literate.lint" \
+	  ".venv/bin/ruff format --no-cache --check --diff ." ".venv/bin/ruff check --no-cache ." \
+	  ".venv/bin/basedpyright --pythonpath $(VENV)"; do \
+	  echo "$$check"; $$check || fine=false; done; $$fine
 
 arxiv: paper ## the paper without Python, checked and packed: dist/arxiv.tar.gz
 	$(VENV) -m literate.arxiv

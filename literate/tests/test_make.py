@@ -128,3 +128,16 @@ def test_one_file_lists_the_system_packages():
     command = ("sed", "-n", script, ROOT / "literate/apt.txt")
     assert subprocess.check_output(command, text=True).splitlines() == PACKAGES
     assert "make" in (ROOT / ".github/workflows/paper.yml").read_text()
+
+
+def test_lint_shows_what_all_checks_find(repository: Paper):
+    (repository.folder / ".venv").unlink()
+    (repository.folder / ".venv/bin").mkdir(parents=True)
+    for name in ("python3", "ruff", "basedpyright"):
+        tool = repository.folder / ".venv/bin" / name
+        tool.write_text("#!/bin/sh\necho a fault that $1 finds\nexit 1\n")
+        tool.chmod(0o755)
+    build = repository.run("make", "--old-file=.venv/test", "lint")
+    assert build.code != 0
+    for check in ("-m", "format", "check", "--pythonpath"):
+        assert f"a fault that {check} finds" in build.output
