@@ -29,7 +29,7 @@ TITLE, AUTHOR, EMAIL = "A Fresh Paper", "First Author", "first@example.org"
 LEFT_OUT = {  # and why
     "literate/course/*": "grades, and stays with FROM=course",
     "literate/tests/*": "the machine's",
-    "docs/*": "about the template, and kept with FROM=course",
+    "docs/*": "about the template, but for PAGES; all are kept with FROM=course",
     ".github/pages.png": "the template's pages",
     "literate/CHANGELOG.md": "the template's releases",
     "results.json": "the template's numbers; the first build writes others",
@@ -43,7 +43,9 @@ COURSE = """
 This is a course: `docs/course.md` says how exercises, in `paper.tex`, `pycode/lab.py` and
 `checks.py`, are written, handed out and graded.  Students get `course/README.md` for this page.
 """
+PAGES = ("guide", "inputs", "troubleshooting")  # for authors
 KEPT = {"tests/conftest.py", *(f"tests/test_{name}.py" for name in TESTS)}
+KEPT |= {f"docs/{name}.md" for name in PAGES}
 
 
 def start(folder: Path, *, title: str = "", author: str = "", source: str = "") -> None:

@@ -61,7 +61,9 @@ def test_it_builds_and_is_somebody_elses(made, fresh: Paper):
     valid = fresh.run(*map(str, tool), "vendor.citation-file-format", "CITATION.cff")
     assert valid.code == 0, valid.output
     found = {path.name for path in fresh.folder.iterdir()}
-    assert not found & {"course", "docs", "results"}
+    assert not found & {"course", "results"}
+    pages = {path.name for path in (fresh.folder / "docs").iterdir()}
+    assert pages == {"guide.md", "inputs.md", "troubleshooting.md"}
     machine = {path.name for path in (fresh.folder / "literate").iterdir()}
     assert not machine & {"course", "tests", "CHANGELOG.md"}
     commands = fresh.run("make", "help").output

@@ -1,4 +1,4 @@
-"""What the README tells people to do works, as it is written there."""
+"""What the README and the guide tell people to do works, as it is written there."""
 
 import re
 import shutil
@@ -10,7 +10,10 @@ from literate import lint
 from literate.testing import ROOT, Paper, quicken, small_rows
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.S)
+GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+TROUBLES = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+PAGES = {"README.md": README, "docs/guide.md": GUIDE, "docs/troubleshooting.md": TROUBLES}
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + GUIDE, flags=re.S)
 
 
 def block(language: str, start: str) -> str:
@@ -19,18 +22,43 @@ def block(language: str, start: str) -> str:
 
 
 def test_it_is_short_and_shows_the_paper():
-    assert len(README.splitlines()) < 150
-    assert (ROOT / ".github/pages.png").exists()
+    assert len(README.splitlines()) <= 110
+    shown = block("latex", "the SVM led").replace("\n", " ").strip()
+    assert shown in (ROOT / "paper.tex").read_text(encoding="utf-8")
 
 
-def test_every_file_it_names_exists():
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", PAGES[page])
+    assert links
+    for path, heading in links:
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.is_file(), path
+        headings = re.findall(r"^#+ (.*)", target.read_text("utf-8"), re.M) if heading else []
+        assert not heading or heading in [h.lower().replace(" ", "-") for h in headings]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_it_names_exists(page):
     # Names without a folder may be of one of these; dist/ is made.
     places = [ROOT / folder for folder in ("", "pycode", "literate", "literate/venues")]
     kinds = "py|tex|txt|bib|json|md|mk|pl|mplstyle"
-    named = re.findall(rf"`(?!dist/)([\w./-]+(?:/|\.(?:{kinds})))`", README)
-    assert len(named) > 30
+    named = re.findall(rf"`(?!dist/)([\w./-]+(?:/|\.(?:{kinds})))`", PAGES[page])
+    assert named
     for name in named:
         assert any((place / name).exists() for place in places), name
+
+
+def test_messages_are_those_of_the_machine():
+    files = [*ROOT.glob("literate/*.*"), *ROOT.glob("pycode/*.py")]
+    texts = (path.read_text("utf-8") for path in files if path.suffix in {".py", ".pl", ".tex"})
+    source = re.sub(r'"\s*\n\s*f?"', "", "".join(texts)).replace("~", " ")
+    shown = re.findall(r"^\| (`+)(.*?)\1 \|", TROUBLES, re.M)
+    assert len(shown) > 10
+    for _, message in shown:
+        # What is not a name or a number in the example.
+        parts = re.split(r"\b[xy]\b|\.\.\.|\d+|`|'.*?'|, and has no \w+", message)
+        assert max(parts, key=len).strip() in source, message
 
 
 def test_commands_are_targets():
@@ -38,7 +66,8 @@ def test_commands_are_targets():
     files = (ROOT / folder / "make.mk" for folder in ("literate", "literate/course", "results"))
     rules = "".join(file.read_text() for file in files)
     targets = re.findall(r"^([\w-]+):.*##", rules, flags=re.M)
-    used = re.findall(r"`make ([\w-]+)", README) + re.findall(r"^make ([\w-]+)$", README, re.M)
+    text = "".join(PAGES.values())
+    used = re.findall(r"`make ([\w-]+)", text) + re.findall(r"^make ([\w-]+)", text, re.M)
     assert {"test", "help", "new", "deep", "verify"} <= set(used) <= set(targets)
     assert "make\n" in block("sh", "clone")
 
@@ -50,9 +79,9 @@ def rewritten(claim: re.Match[str]) -> str:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Paper:
-    """The repository with all of the README's edits made, and the data of a table."""
+    """The repository with all of the guide's edits made, and the data of a table."""
     paper = Paper(ROOT).copy(tmp_path_factory.mktemp("own") / "paper")
-    for name in ("tests", ".github"):
+    for name in ("tests", ".github", "docs"):
         shutil.copytree(ROOT / name, paper.folder / name)
     for name in ("README.md", "Makefile"):
         shutil.copy(ROOT / name, paper.folder)
@@ -69,7 +98,7 @@ def own(tmp_path_factory) -> Paper:
     paper.edit("paper.tex", r"\author{First Author}", r"\author{Ada L.}")
     paper.edit("pycode/models.py", '        "SVM"', block("python", "nearest") + '        "SVM"')
     forest = "from sklearn.neural_network"
-    imported = re.search(r"`(from sklearn.neighbors .*?)`", README)
+    imported = re.search(r"`(from sklearn.neighbors .*?)`", GUIDE)
     assert imported
     paper.edit("pycode/models.py", forest, f"{imported[1]}\n{forest}")
     source = paper.folder / "pycode/figures.py"
@@ -78,8 +107,16 @@ def own(tmp_path_factory) -> Paper:
     paper.edit(
         "paper.tex",
         r"\section{Discussion}",
-        block("latex", "begin{figure*}")
-        + block("latex", "begin{pycode}")
+        "".join(
+            block("latex", start)
+            for start in (
+                "{figures.summary",
+                "{tex.table",
+                '"lead"',
+                "lead > -0.5",
+                "mlp_not_ahead",
+            )
+        )
         + r"\section{Discussion}",
     )
     build = paper.build()
@@ -114,6 +151,8 @@ def test_each_edit_is_in_the_paper(own):
     gap = re.search(r"resultvalue\{lead\}\{-?([\d.]+)\}", own.read("results.tex"))
     assert gap
     assert f"differ by {gap[1]}" in text.replace("\N{MINUS SIGN}", "")
+    assert "Samples of each class." in text
+    assert "The SVM is not far behind the MLP." in text
 
 
 @pytest.mark.xdist_group("readme")
