@@ -47,6 +47,16 @@ def test_no_question_marks_and_no_mark_of_failure(text: str) -> None:
     assert "has not been completed" not in text
 
 
+def test_a_significant_difference_has_a_direction(shipped: Paper) -> None:
+    """A test has two sides: its p-value alone does not say which of two is ahead."""
+    recorded = json.loads(shipped.read("results.json"))
+    named = [str(entry["value"]) for key, entry in recorded.items() if key.startswith("claims.")]
+    conditions = [*shipped.read("paper.claims").splitlines(), *named]
+    tested = [c for c in conditions if re.search(r"\bp(?:_holm)?\b[^<>]*<", c)]
+    for condition in tested:
+        assert re.search(r"\.low\)? > 0|\.high\)? < 0", condition), condition
+
+
 def test_building_again_does_nothing(shipped: Paper) -> None:
     assert shipped.build().rules == []
 
