@@ -30,7 +30,7 @@ LEFT_OUT = {  # and why
     "literate/course/*": "grades, and stays with FROM=course",
     "literate/tests/*": "the machine's",
     "docs/*": "about the template, but for PAGES; all are kept with FROM=course",
-    ".github/pages.png": "the template's pages",
+    ".github/*.png": "the template's pages",
     "literate/CHANGELOG.md": "the template's releases",
     "results.json": "the template's numbers; the first build writes others",
     "results/*": "records that the template's paper is set from",
