@@ -530,6 +530,9 @@ sub write_failure {
     # What PythonTeX says then is about Windows.
     $reason = 'there is no python on PATH: run make' if $output =~ m{cmd /C};
     $reason = 'the run ended before its last block' if $reason =~ /^This is PythonTeX|delims/;
+    # PythonTeX lacks what LaTeX did not come to write.
+    my ($error) = tex_errors(read_lines($log_name));
+    $reason = $error if $error && $reason =~ /^Run LaTeX|calls results\.begin/;
     my @source   = $output =~ m{((?:pycode|literate)/\w+\.py)", line (\d+)}g;
     my $failure  = $line . ($reason =~ s/^\s+//r) . (@source ? " ($source[-2]:$source[-1])" : '');
     # As LaTeX can set it: no backslash but in front of what needs one, and only ASCII.
@@ -546,6 +549,9 @@ sub explain {
     STDOUT->flush();
     my %run = run_record();
     print STDERR "\n$run{failure}" if $run{failure};
+    # Those after the first are often only its consequences.
+    my ($error) = $run{failure} ? () : tex_errors(read_lines($log_name));
+    print STDERR "\n$error" if $error;
     for (grep /no result is called `/, read_lines($log_name)) {
         my ($place, $key) = /(\S+:\d+): no result is called `([^']+)'/ or next;
         open my $near, '-|', 'python3', '-c',
@@ -563,6 +569,53 @@ sub explain {
     }
     $explained = 1;
     return pause_build();
+}
+
+# What LaTeX's messages mostly mean.
+my @causes = (
+    [qr/FancyVerb/             => 'the \\end of a block of Python is missing'],
+    [qr/Missing \$ inserted/   => 'is a _ or ^ or a command of mathematics outside of $...$? In text write \\_'],
+    [qr/Undefined control/     => 'correct its name, or load its package'],
+    [qr/Misplaced alignment/   => 'in text write \\&'],
+    [qr/File ended|Paragraph ended|Runaway/ => 'is a } or an \\end missing?'],
+    [qr/(?:Too many|Extra) \}/ => 'there is a } too many'],
+    [qr/ended by \\end|Missing \\endgroup/ => 'do each \\begin and \\end fit?'],
+    [qr/File `.*' not found/   => 'correct its name, or install it: literate/apt.txt lists packages'],
+    [qr/Option clash for package/ => 'pass its options by \\PassOptionsToPackage before \\documentclass'],
+);
+
+# LaTeX's errors, each as one line with its file, by the parentheses in the log, and its likely cause.
+sub tex_errors {
+    my (@files, @errors, $message);
+    for (@_) {
+        next if /^!  ?(?:Emergency stop|==> Fatal error)/;    # the place of the error before may follow
+        my ($line, $before) = /^l\.(\d+) (.*)/;
+        if (defined $message && (defined $line || /^(?:!|\*\*\*|<\*>) /)) {
+            my ($macro) = ($before // '') =~ /(\\(?:[A-Za-z@]+|.))\s*$/;
+            $message =~ s/ *\.?$/$macro && $message =~ m{^Undefined} ? " $macro" : ''/e;
+            $line //= open_block() if $message =~ /FancyVerb/;
+            my ($file)  = grep { defined } reverse @files;
+            my ($cause) = map { $message =~ $$_[0] ? ": $$_[1]" : () } @causes;
+            $file = ($file // "$root_filename.tex") =~ s{^\./}{}r . (defined $line ? ":$line" : '');
+            push @errors, "$file: $message" . ($cause // '') . "\n";
+            $message = undef;
+        }
+        $message = $1 if /^! (.+)/;
+        next if defined $message;    # what TeX shows of the source need not be balanced
+        while (/\(([^\s()]+\.\w+)?|\)/g) { $& eq ')' ? pop @files : push @files, $1 }
+    }
+    return @errors;
+}
+
+# The line on which a block of Python begins that does not end.
+sub open_block {
+    my ($number, $begun, $name) = 0;
+    for (read_lines($texfile_name)) {
+        $number++;
+        ($begun, $name) = ($number, $1) if !$name && /^[^%]*\\begin\{(py\w+)\}/;
+        $name = undef if $name && /\\end\{$name\}/;
+    }
+    return $name && $begun;
 }
 
 # Whether the PDF is as long as TeX says: on a full disk it may not be.

@@ -416,6 +416,46 @@ def test_latexmk_from_another_folder_marks_what_it_does_not_run(small: Paper) ->
     assert all(MARK in page for page in small.pages())
 
 
+SECOND = "The second page."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "message"),
+    [
+        (SECOND, f"{SECOND} a_b", SECOND, r"Missing $ inserted: is a _ or ^ or a command"),
+        (SECOND, rf"{SECOND} \foo", SECOND, r"Undefined control sequence \foo: correct its name"),
+        (
+            SECOND,
+            rf"{SECOND} \input{{other}}",
+            "",
+            r"other.tex:2: Undefined control sequence \oops:",
+        ),
+        (
+            "\\begin{pycode}\nimages",
+            "\\begin{pyblock}\nimages",
+            r"\begin{pyblock}",
+            r"the \end of a block of Python is missing",
+        ),
+        (
+            r"\begin{document}",
+            "\\usepackage{nosuch}\n\\begin{document}",
+            r"\begin{document}",  # where LaTeX looks for an argument
+            "`nosuch.sty' not",
+        ),
+    ],
+    ids=["underscore", "macro", "included file", "block", "package"],
+)
+def test_error_of_latex_has_its_place_and_cause_on_the_last_line(small, old, new, place, message):
+    (small.folder / "other.tex").write_text("Fine.\n\\oops\n", encoding="utf-8")
+    small.edit("paper.tex", old, new)
+    build = small.build()
+    assert build.code != 0
+    line = build.output.strip().splitlines()[-1]
+    assert message in line
+    assert line.startswith(f"paper.tex:{line_of(small, place)}: " if place else message)
+    assert "Run LaTeX to make sure" not in " ".join(small.pages())
+
+
 def test_class_without_a_venue_leaves_no_unmarked_page(small: Paper) -> None:
     small.edit("paper.tex", "{article}", "{report}")
     for command in (PDFLATEX, ("latexmk",)):
