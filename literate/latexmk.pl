@@ -325,6 +325,7 @@ sub take_format {
 
 # latexmk looks for changes in the files of the preamble, which LaTeX has not opened.
 sub name_inputs {
+    defined $formats ? ($ENV{TEXFORMATS} = $formats) : delete $ENV{TEXFORMATS};
     return if $slow || $rule ne 'pdflatex';
     open my $fls, '>>', "$aux_dir1$root_filename.fls" or return;
     print $fls map { /^\w+ (?:file|stamp) ([^.].*)/ ? "INPUT $1\n" : () } read_lines("$format/inputs");

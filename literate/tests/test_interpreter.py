@@ -265,6 +265,17 @@ def test_edits_under_pvc_are_run_in_forks(paper):
     assert_like_a_new_build(paper)
 
 
+def test_edits_of_code_alone_are_run_in_forks(paper):
+    """The interpreter starts before LaTeX has ever run, whose environment is another."""
+    assert paper.build().code == 0
+    with preview(paper):
+        paper.edit("literate/tex.py", '"""Python values', 'MARK = 4\n"""Python values')
+        until(shows(paper, "0, 4]", "Late: new"))
+        waiting(paper)
+        paper.edit("literate/tex.py", "MARK = 4", "MARK = 5")
+        until(shows(paper, "0, 5]", "Late: forked"))
+
+
 def test_block_that_fails_in_a_fork_is_named(paper):
     with preview(paper):
         waiting(paper)
