@@ -12,7 +12,7 @@ import sys
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from itertools import takewhile
 from pathlib import Path, PurePath
@@ -383,5 +383,8 @@ def _version(module: str | None) -> str:
             memo[name] = None
             with suppress(PackageNotFoundError, ValueError):
                 memo[name] = version(name)
+            if memo[name] is None and name not in sys.modules:  # Pillow's module is PIL
+                with suppress(PackageNotFoundError, ValueError, LookupError):
+                    memo[name] = version(packages_distributions()[name][0])
         found = memo[name]
     return f"{module} {found}"

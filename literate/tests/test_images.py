@@ -27,6 +27,7 @@ def noise(*shape: int) -> np.ndarray:
 def folder(tmp_path: Path, monkeypatch) -> Path:
     """Three images of 6 x 4 pixels in each of two classes."""
     monkeypatch.setattr(cache, "FOLDER", tmp_path / ".cache")
+    monkeypatch.setenv("PYCODE_WORKERS", "1")
     for name in CLASSES:
         for n in range(3):
             save(tmp_path / "photos" / name / f"{n}.png", noise(6, 4))
