@@ -4,7 +4,7 @@ Each row is a scenario, with its wall-clock time and the ratio to a yardstick th
 the same round.  Each number is the median of three rounds, or of as many as are asked for, with the
 range of the ratios; short builds are repeated within a round.  All scenarios take turns within a
 round; naive builds are made in the first round only.  A second table shows how time and memory grow
-with the number of samples.  The first round takes some twenty minutes on two cores, each further
+with the number of samples.  The first round takes up to fifty minutes on two cores, each further
 one ten.  The times mean something only if the machine has nothing else to do.
 """
 
