@@ -197,13 +197,18 @@ sub watch {
 # Kills the processes that have `$mark` in their environment, where /proc shows it.
 sub kill_all {
     my ($mark) = @_;
+    my $waits = 0;
     for (1 .. 100) {
-        my @marked;
+        my (@marked, $hidden);
         for my $file (bsd_glob('/proc/[0-9]*/environ')) {
             my %environment = map { $_ => 1 } split /\0/, join('', read_lines($file));
             push @marked, $file =~ /(\d+)/ if $environment{$mark};
+            # While a process becomes another program, it shows nothing.
+            $hidden ||= !%environment && readlink $file =~ s/environ$/exe/r;
         }
-        return unless kill 'KILL', @marked;
+        next if kill 'KILL', @marked;
+        return if !$hidden || $waits++ > 20;
+        Time::HiRes::sleep(0.005);
     }
 }
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from literate.testing import Paper, Process, small_sources
+from literate.testing import ROOT, Paper, Process, small_sources
 
 # Shares of a cold build, one in each sixth of it.
 MOMENTS = [(n + random.Random(n).random()) / 6 for n in range(6)]
@@ -97,6 +98,22 @@ def test_build_that_is_killed(unbuilt, expected, search, way, share):
     assert again.code == 0, again.output
     assert outcome(unbuilt) == expected
     assert list(unbuilt.folder.glob("**/.*.[0-9]*")) == [users]
+
+
+def test_processes_that_become_other_programs_are_killed(tmp_path):
+    again = tmp_path / "again"
+    again.write_text('#!/bin/sh\nexec "$0"\n', encoding="utf-8")
+    again.chmod(0o755)
+    code = (ROOT / "literate/latexmk.pl").read_text(encoding="utf-8")
+    (kill_all,) = re.findall(r"^sub kill_all .*?^}", code, re.S | re.M)
+    (read_lines,) = re.findall(r"^sub read_lines .*", code, re.M)
+    script = f"use File::Glob 'bsd_glob'; use Time::HiRes; {kill_all} {read_lines} kill_all('IS=1')"
+    for _ in range(50):
+        with subprocess.Popen([again], env={"IS": "1"}) as process:
+            subprocess.run(["perl", "-e", script], check=True)
+            time.sleep(0.01)
+            process.terminate()  # if it lives
+            assert process.wait() == -signal.SIGKILL
 
 
 def test_ctrl_c_in_the_last_pass_of_latex(unbuilt, expected):
