@@ -100,7 +100,7 @@ def write(main: Path, folder: Path) -> None:
         return f"{match[1]}{{{names[path]}}}"
 
     text = re.sub(LOADS + r"\{([^{}]+)\}", renamed, text)
-    text = re.sub(r"(\\bibliography\{)([^{}]*)\}", _without_folders, text)
+    text = re.sub(r"(\\bibliograph(?:y|ies)\{)([^{}]*)\}", _without_folders, text)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / main.name).write_text(text, encoding="utf-8")
