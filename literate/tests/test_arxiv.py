@@ -96,7 +96,8 @@ def png(width: int, height: int) -> bytes:
 
 
 def biblatex_bbl(folder: Path) -> None:
-    (folder / "references.bib").unlink()
+    for path in folder.glob("*.bib"):
+        path.unlink()
     (folder / "paper.bbl").write_text("% $ biblatex bbl format version 3.2 $\n", encoding="utf-8")
 
 
@@ -225,7 +226,7 @@ def test_the_files_of_the_shipped_paper(shipped: Paper, tmp_path: Path) -> None:
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     figures = {path.name for path in shipped.folder.glob("figures/*.pdf")}
     assert {n for n in names if "/" not in n} == {
-        "paper.tex", "paper.bbl", "references.bib", *figures
+        "paper.tex", "paper.bbl", "references.bib", "links.bib", *figures
     }  # fmt: skip
     assert {"anc/results.json", "anc/pycode/evaluation.py", "anc/literate/cache.py"} <= names
 
