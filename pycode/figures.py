@@ -262,19 +262,26 @@ def gallery(
     images: Sequence[ArrayLike],
     titles: Sequence[str],
     *,
+    cmap: str = "Greys",
     width: str | float,
     fontsize: str | float = 10,
 ) -> Drawn | str:
     r"""Draw a row of images with a title each, and return its `\includegraphics`.
 
-    Without images there is no figure, only a sentence that says so.
+    An image of shape (height, width) is drawn in `cmap`: "Greys" has ink for high values, "gray"
+    light, as photographs need it.  One of shape (3, height, width) has red, green and blue from 0
+    to 255.  Without images there is no figure, only a sentence that says so.
     """
     if not len(images):
         return "There is no such image."
     height = 0.3 + inches(width) / max(len(images), 8)
     fig, axes = panels(width, fontsize, columns=len(images), height=height)
     for ax, image, title in zip(axes, images, titles, strict=True):
-        ax.pcolormesh(np.asarray(image)[::-1], cmap="Greys")
+        pixels = np.asarray(image)
+        if pixels.ndim == 3:
+            ax.imshow(np.moveaxis(pixels, 0, -1).astype(np.uint8), interpolation="none")
+        else:
+            ax.pcolormesh(pixels[::-1], cmap=cmap)
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.set_title(title, loc="center")
         ax.spines[:].set_visible(True)

@@ -629,6 +629,21 @@ def test_a_gallery_of_ten_is_readable(draw):
         _assert_readable(fig)
 
 
+def test_gallery_shows_colours_and_photographs_as_they_are(draw):
+    draw("gallery")
+    colored = np.zeros((3, 2, 4))
+    colored[0, 0], colored[2, 1] = 255, 128  # red above, a dark blue below
+    light = np.array([[0.0, 255.0]])
+    figures.gallery([colored, light], ["a", "b"], name="colors", cmap="gray", width=WIDTH)
+    first, second = plt.figure(plt.get_fignums()[-1]).axes
+    (shown,) = first.images
+    assert np.asarray(shown.get_array()).tolist() == [[[255, 0, 0]] * 4, [[0, 0, 128]] * 4]
+    assert first.yaxis_inverted()  # the first row is above
+    (shown,) = second.collections
+    second.figure.canvas.draw()
+    assert np.asarray(shown.get_facecolor())[:, :3].tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
 def test_no_images_are_no_figure():
     none = figures.gallery(np.empty((0, 8, 8)), [], width=WIDTH)
     assert none == "There is no such image."
