@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -18,7 +19,15 @@ from literate import ROOT
 
 # How programs write an unknown class; "none" may be a class, for example of symptoms.
 MISSING = {"", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "null"}
+SEPARATORS = ",;\t|"  # of columns
+COMMA = r"[+-]?\d*,\d+([eE][+-]?\d+)?"  # a number with a decimal comma
+ID = r"(.*[_ .-])?(id|uuid|guid|index|key|nr|no)"  # names of what identifies a row
+# What pandas reads by which function, and the library that it needs for that.
+SHEETS = {".xlsx": ("excel", "openpyxl"), ".parquet": ("parquet", "pyarrow")}
 MANY = 10  # numbers that may still be names of classes: more of them look like a quantity
+
+
+Numbered = list[tuple[int, list[str]]]  # rows with the numbers of their lines
 
 
 class DataError(ValueError):
@@ -26,13 +35,21 @@ class DataError(ValueError):
 
 
 def read(
-    path: str | Path, *, target: str
+    path: str | Path,
+    *,
+    target: str,
+    drop: Iterable[str] = (),
+    separator: str | None = None,
+    decimal: str | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
-    """Return the numbers, the classes and their names of a CSV file, whose column is `target`.
+    """Return the numbers, the classes and their names of a table, whose column is `target`.
+
+    Columns named in `drop` are left out.  Without `separator` and `decimal` a CSV file's are those
+    that fit all its rows; others than a comma and a point are warned of.
 
     Raises DataError, which names the file, the line or column, what is there and what to do.
     """
-    header, lines, rows = _read_rows(path)
+    header, lines, rows = _read_rows(path, separator)
     for number, name in enumerate(header, start=1):
         if re.fullmatch(r"(unnamed:? ?\d*)?", name, re.IGNORECASE):
             raise DataError(
@@ -42,14 +59,17 @@ def read(
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"{path}, line 1: more than one column is called {twice[0]!r}: rename it")
-    if target not in header:
-        raise DataError(
-            f"{path}, line 1: no column is called {target!r}, only {', '.join(header)}:"
-            " name one of these as target, and separate columns by commas"
-        )
+    drop = [drop] if isinstance(drop, str) else list(drop)
+    for name in (target, *drop):
+        if name not in header:
+            raise DataError(
+                f"{path}, line 1: no column is called {name!r}, only {', '.join(header)}:"
+                f" name one of these {'to drop' if name in drop else 'as target'}"
+            )
     column = header.index(target)
-    labels = [row.pop(column) for row in rows]
-    names = header[:column] + header[column + 1 :]
+    labels = [row[column] for row in rows]
+    kept = [n for n, name in enumerate(header) if n != column and name not in drop]
+    names, rows = [header[n] for n in kept], [[row[n] for n in kept] for row in rows]
     for line, label in zip(lines, labels, strict=True):
         if label.strip().casefold() in MISSING:
             raise DataError(
@@ -58,8 +78,8 @@ def read(
             )
     classes, y = np.unique(labels, return_inverse=True)
     check_classes(classes, len(y), f"{path}, column {target!r}")
-    X = _numbers(path, names, lines, rows)
-    check_counter(X, names, str(path))
+    X = _numbers(path, names, lines, rows, decimal or _decimal(path, rows))
+    _check_features(X, y, names, str(path))
     return X, y, tuple(map(str, classes))
 
 
@@ -166,22 +186,47 @@ def check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
             )
 
 
-def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
+def _check_features(X: NDArray, y: NDArray, names: Sequence[str], path: str) -> None:
+    """Raise DataError for columns that are no features, whatever a model would find in them."""
+    check_counter(X, names, path)
+    constant = [name for name, values in zip(names, X.T, strict=True) if (values == values[0]).all()]
+    if constant and len(X) > 1:
+        raise DataError(
+            f"{path}, column {constant[0]!r}: it is {X[0, names.index(constant[0])]:g} in all rows"
+            f" and tells nothing apart: leave it out by drop={constant}"
+        )
+    for name, values in zip(names, X.T, strict=True):
+        distinct, codes = np.unique(values, return_inverse=True)
+        if re.fullmatch(ID, name, re.IGNORECASE) and len(distinct) == len(X):
+            raise DataError(
+                f"{path}, column {name!r}: it has another value in each row, as an identifier has,"
+                f" and is no feature: leave it out by drop=[{name!r}], or rename it if it is one"
+            )
+        pairs = len(np.unique(np.column_stack([codes, y]), axis=0))
+        if len(X) >= 20 and len(distinct) == pairs == len(np.unique(y)):
+            raise DataError(
+                f"{path}, column {name!r}: it has one value for each class and so is the target in"
+                f" other words: leave it out by drop=[{name!r}]"
+            )
+
+
+def _read_rows(
+    path: str | Path, separator: str | None
+) -> tuple[list[str], list[int], list[list[str]]]:
     """Return the header, the line number of each further row, and these rows."""
     try:
         content = (ROOT / path).read_bytes()
-        if (zero := content.find(b"\0")) >= 0:  # which UTF-8 allows
-            raise UnicodeDecodeError("utf-8", content, zero, zero + 1, "no text has it")
-        text = content.decode("utf-8").removeprefix("\ufeff")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        numbered = [(reader.line_num, row) for row in reader if row]
+        if Path(path).suffix.lower() in SHEETS:
+            numbered = _read_frame(path, content)
+        else:
+            numbered, separator = _read_text(path, content, separator)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file: check the path, or copy it here") from None
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8 text:"
-            " save the file as CSV in UTF-8, in the program that made it if it is UTF-16, a"
-            " spreadsheet (.xlsx, .xls, .ods) or compressed (.gz, .zip)"
+            " save the file as CSV in UTF-8, in the program that made it if it is UTF-16, an old"
+            " spreadsheet (.xls, .ods) or compressed (.gz, .zip); a new one is named .xlsx"
         ) from None
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: this is no readable CSV file ({error}): fix it") from None
@@ -189,33 +234,107 @@ def _read_rows(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]
         raise DataError(f"{path}: the file holds no rows of data: a header and rows are needed")
     (_, header), *numbered = numbered
     header = [name.strip() for name in header]
-    if len(header) == 1 and (other := re.search(r"[;\t|]", header[0])):
-        raise DataError(
-            f"{path}, line 1: columns are separated by {other[0]!r}: separate them by commas, and"
-            " write numbers with a decimal point"
-        )
     for line, row in numbered:
         if len(row) != len(header):
             raise DataError(
-                f"{path}, line {line}: {len(row)} cells under {len(header)} headings:"
-                " each row needs one for each column, commas in text need quotes"
+                f"{path}, line {line}: {len(row)} cells under {len(header)} headings, separated by"
+                f" {separator!r}: each row needs one for each column, and quotes around text"
+                f" with {separator!r}"
             )
     return header, [line for line, _ in numbered], [row for _, row in numbered]
 
 
+def _read_text(path: str | Path, content: bytes, separator: str | None) -> tuple[Numbered, str]:
+    """Return the rows of a CSV file with the numbers of their lines, and what separates cells."""
+    if (zero := content.find(b"\0")) >= 0:  # which UTF-8 allows
+        raise UnicodeDecodeError("utf-8", content, zero, zero + 1, "no text has it")
+    text = content.decode("utf-8").removeprefix("\ufeff")
+
+    def rows(mark: str) -> Numbered:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+        return [(reader.line_num, row) for row in reader if row]
+
+    found: dict[str, Numbered] = {}
+    if separator is None:
+        for mark in SEPARATORS:
+            with suppress(csv.Error):
+                cells = rows(mark)
+                widths = {len(row) for _, row in cells}
+                if len(widths) == 1 and widths != {1}:
+                    found[mark] = cells
+        if len(found) > 1:
+            raise DataError(
+                f"{path}: {' and '.join(map(repr, found))} could separate its columns: name the"
+                f" one that does, separator={next(iter(found))!r} say"
+            )
+        heading = text.partition("\n")[0]
+        separator = next(iter(found), max(SEPARATORS, key=heading.count))
+        if separator != "," and len(found) == 1:
+            warnings.warn(
+                f"{path}: columns are taken to be separated by {separator!r}: say so by"
+                f" separator={separator!r}",
+                stacklevel=5,
+            )
+    return found.get(separator) or rows(separator), separator
+
+
+def _read_frame(path: str | Path, content: bytes) -> Numbered:
+    """Return the rows of a spreadsheet's first sheet or of a Parquet file, as text."""
+    import pandas as pd
+
+    kind, library = SHEETS[Path(path).suffix.lower()]
+    try:
+        frame: Any = getattr(pd, f"read_{kind}")(io.BytesIO(content))
+    except ImportError:
+        raise DataError(
+            f"{path}: reading it needs {library}: pip install {library}, or save it as CSV"
+        ) from None
+    except Exception as error:  # of libraries that raise what they like
+        raise DataError(
+            f"{path}: {library} cannot read it ({error}): save it anew, or as CSV"
+        ) from error
+    cells = frame.astype(object).where(frame.notna(), "").to_numpy().tolist()
+    rows = [[str(cell) for cell in row] for row in (list(frame.columns), *cells)]
+    return list(enumerate(rows, start=1))
+
+
+def _decimal(path: str | Path, rows: list[list[str]]) -> str:
+    """Return the decimal mark of a table's numbers."""
+    cells = [cell.strip() for row in rows for cell in row]
+    commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
+    if not commas or any(re.fullmatch(COMMA.replace(",", r"\."), cell) for cell in cells):
+        return "."
+    if all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", cell) for cell in commas):
+        raise DataError(
+            f"{path}: {commas[0]!r} has a decimal comma or one between thousands: say which, by"
+            " decimal=',' or decimal='.', which needs numbers with nothing between thousands"
+        )
+    warnings.warn(
+        f"{path}: numbers are taken to have a decimal comma, as {commas[0]!r}: say so by"
+        " decimal=','",
+        stacklevel=4,
+    )
+    return ","
+
+
 def _numbers(
-    path: str | Path, names: list[str], lines: list[int], rows: list[list[str]]
+    path: str | Path, names: list[str], lines: list[int], rows: list[list[str]], decimal: str
 ) -> NDArray[np.float64]:
     if not names:
         raise DataError(f"{path}: there is no column besides the target: add the features")
-    for line, row in zip(lines, rows, strict=True):
-        for name, cell in zip(names, row, strict=True):
-            # Only Python reads 1_000 as a number.
-            if "_" in cell or not are_numbers([cell]):
+    X = np.empty((len(rows), len(names)))
+    for n, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        for m, (name, cell) in enumerate(zip(names, row, strict=True)):
+            # Only Python reads 1_000 as a number, and a decimal comma leaves no other mark.
+            text = cell if decimal == "." else cell.replace(".", "_").replace(decimal, ".")
+            if "_" in text or not are_numbers([text]):
                 separated = re.fullmatch(r"\s*[+-]?\d+([.,_' \u00a0\u202f]\d+)+\s*", cell)
-                advice = "write it with a decimal point and nothing between thousands"
+                mark = {".": "point", ",": "comma"}.get(decimal, decimal)
+                advice = f"write it with a decimal {mark} and nothing between thousands"
                 raise DataError(
                     f"{path}, line {line}, column {name!r}: {cell!r} is no finite number:"
-                    f" {advice if separated else 'correct it'}, or drop the row or the column"
+                    f" {advice if separated else 'correct it'}, or leave the column out by"
+                    f" drop=[{name!r}]"
                 )
-    return np.array(rows, dtype=np.float64)
+            X[n, m] = float(text)
+    return X

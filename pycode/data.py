@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -146,15 +146,26 @@ def digits() -> Dataset:
     return Dataset(loaded.data, loaded.target, tuple("0123456789"), "scikit-learn's digits")
 
 
-def read_table(path: str | Path, *, target: str) -> Dataset:
-    """Read a data set from a CSV file: a header, the column `target`, numbers in all others.
+def read_table(
+    path: str | Path,
+    *,
+    target: str,
+    drop: Sequence[str] = (),
+    separator: str | None = None,
+    decimal: str | None = None,
+) -> Dataset:
+    """Read a data set from a table: a header, the column `target`, numbers in all others.
 
-    The file is UTF-8 with commas; a relative path starts in the paper's folder.  The values of
-    `target` may be text; they become the classes, sorted.
+    The table is CSV in UTF-8, the first sheet of an .xlsx file (with openpyxl) or a .parquet file
+    (with pyarrow).  A relative path starts in the paper's folder.  Columns named in `drop` are left
+    out.  The values of `target` may be text; they become the classes, sorted.  A separator of
+    columns or a decimal mark that is not given is found, and warned of if it is no comma or point.
 
     Raises DataError, which names the file, the line or column, what is there and what to do.
     """
-    X, y, classes = tables.read(path, target=target)
+    X, y, classes = tables.read(
+        path, target=target, drop=drop, separator=separator, decimal=decimal
+    )
     return Dataset(X, y, classes, str(path))
 
 

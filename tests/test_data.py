@@ -1,7 +1,9 @@
 """Data sets are what they say, no row is in two parts, and a bad table is refused with reasons."""
 
+import warnings
 from dataclasses import replace
-from itertools import pairwise
+from importlib.util import find_spec
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,7 @@ def test_table_with_text_labels(tmp_path: Path):
             len({label.strip() for _, label in rows}) > 1
             and all(label.strip() for _, label in rows)
             and any(abs(y - x) != 1 for (x, _), (y, _) in pairwise(rows))  # no numbers of the rows
+            and len({x for x, _ in rows}) > 1
         )
     )
 )
@@ -107,7 +110,8 @@ BAD = {
     "empty cell": ("a,b,kind\n1,2,x\n\n3,,y\n", ["line 4", "'b'", "''"]),
     "no class": ("a,b,kind\n1,2,x\n3,4, \n", ["line 3", "'kind'", "no class"]),
     "no target": ("a,b\n1,2\n3,4\n", ["line 1", "'kind'", "a, b"]),
-    "semicolons": ("a;b;kind\n1;2;x\n3;4;y\n", ["line 1", "';'", "commas"]),
+    "a row of other separators": ("a;b;kind\n1;2;x\n3,4,y\n", ["line 3", "1 cells", "';'"]),
+    "two separators": ("a,b;kind\n1,2;x\n3,4;y\n", ["',' and ';'", "separator=','"]),
     "single class": ("a,b,kind\n1,2,x\n3,4,x\n", ["'kind'", "one class 'x'"]),
     "empty file": ("", ["no rows"]),
     "header alone": ("a,b,kind\n", ["no rows"]),
@@ -121,8 +125,15 @@ BAD = {
     "a spreadsheet": (b"PK\x03\x04\x14\x00\x06\x00" + bytes(9), ["spreadsheet", "CSV"]),
     "an old spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\xb1", ["spreadsheet", "CSV"]),
     "compressed": (b"\x1f\x8b\x08\x00", ["compressed", "CSV"]),
-    "tabs": ("a\tb\tkind\n1\t2\tx\n", ["line 1", r"'\t'", "commas"]),
-    "semicolons and decimal commas": ("a;kind\n1,5;x\n2,5;y\n", ["line 1", "';'", "point"]),
+    "a comma of either kind": ('a,kind\n"1,500",x\n"2,250",y\n', ["'1,500'", "decimal=','"]),
+    "two decimal marks": ('a,kind\n"1,5",x\n2.5,y\n', ["line 2", "'1,5'", "decimal point"]),
+    "dates": ("a,kind\n2024-01-31,x\n3,y\n", ["line 2", "'2024-01-31'", "drop=['a']"]),
+    "constant": ("a,b,kind\n1,7,x\n5,7,y\n", ["column 'b'", "7 in all rows", "drop=['b']"]),
+    "an identifier": ("Id,kind\n7,x\n4,x\n9,y\n", ["'Id'", "identifier", "drop=['Id']"]),
+    "the target in other words": (
+        "a,code,kind\n" + "".join(f"{n % 7},{n % 2},{'xy'[n % 2]}\n" for n in range(20)),
+        ["column 'code'", "one value for each class", "drop=['code']"],
+    ),
     "pandas' index": (",a,kind\n0,2,x\n1,5,x\n2,3,y\n", ["line 1", "column 1", "index=False"]),
     "read and written twice": ("Unnamed: 0,a,kind\n4,2,x\n7,5,y\n", ["column 1", "index=False"]),
     "no name at the end": ("a,kind,\n2,x,1\n5,y,1\n", ["line 1", "column 3", "name it"]),
@@ -161,6 +172,57 @@ def test_bad_table_is_refused_with_file_place_and_advice(tmp_path: Path, content
     for part in named:
         assert part in message
     assert ": " in message.split("rows.csv")[1]  # what to do stands behind a colon
+
+
+@pytest.mark.parametrize(("separator", "decimal"), list(product(",;\t|", ",.")))
+def test_separators_and_decimal_marks_are_found_and_reported(tmp_path: Path, separator, decimal):
+    cells = [["a", "b", "kind"], ["-1.5", "2", "x"], ["3e2", ".25", "y, z"], ["4", "1.5", "x"]]
+    plain = [[cell.replace(".", decimal) for cell in row] for row in cells]
+    text = "\n".join(separator.join(f'"{cell}"' for cell in row) for row in plain)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = data.read_table(table(tmp_path, text), target="kind")
+    assert found.X.tolist() == [[-1.5, 2], [300, 0.25], [4, 1.5]]
+    assert found.classes == ("x", "y, z")
+    told = [str(w.message) for w in caught]
+    assert any(f"separator={separator!r}" in line for line in told) == (separator != ",")
+    assert any("decimal=','" in line for line in told) == (decimal == ",")
+    assert all(w.filename == __file__ for w in caught)  # where an author calls it
+    given = {"separator": separator, "decimal": decimal}
+    again = data.read_table(tmp_path / "rows.csv", target="kind", **given)  # without a warning
+    assert again.X.tolist() == found.X.tolist()
+
+
+def test_columns_are_left_out_by_name(tmp_path: Path):
+    path = table(tmp_path, "id,day,a,kind\n0,Monday,3,x\n1,Sunday,1,y\n2,Friday,2,x\n")
+    assert data.read_table(path, target="kind", drop=["id", "day"]).X.tolist() == [[3], [1], [2]]
+    with pytest.raises(data.DataError, match=r"no column is called 'days', only id, day.*to drop"):
+        data.read_table(path, target="kind", drop=["days"])
+
+
+def test_spreadsheets_are_tables_too(tmp_path: Path):
+    frame = pd.DataFrame({"a": [0.1, 2, 3.5], "n": [3, 1, 2], "kind": ["x", None, "y"]})
+    frame.to_excel(tmp_path / "rows.xlsx", index=False)
+    with pytest.raises(data.DataError, match=r"rows.xlsx, line 3, column 'kind': '' is no class"):
+        data.read_table(tmp_path / "rows.xlsx", target="kind")
+    frame.fillna("z").to_excel(tmp_path / "rows.xlsx", index=False)
+    found = data.read_table(tmp_path / "rows.xlsx", target="kind")
+    assert found.X.tolist() == [[0.1, 3], [2, 1], [3.5, 2]]
+    assert found.classes == ("x", "y", "z")
+    table(tmp_path, "a,kind\n1,x\n2,y\n").rename(tmp_path / "rows.xlsx")
+    with pytest.raises(
+        data.DataError, match=r"rows.xlsx: openpyxl cannot read it .*: save it anew"
+    ):
+        data.read_table(tmp_path / "rows.xlsx", target="kind")
+
+
+@pytest.mark.skipif(bool(find_spec("pyarrow")), reason="what is missing is here")
+def test_what_a_parquet_file_needs_is_named(tmp_path: Path):
+    table(tmp_path, "PAR1").rename(tmp_path / "rows.parquet")
+    with pytest.raises(
+        data.DataError, match=r"rows.parquet: reading it needs pyarrow: pip install"
+    ):
+        data.read_table(tmp_path / "rows.parquet", target="kind")
 
 
 def test_missing_file_is_named():
