@@ -189,7 +189,9 @@ def check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
 def _check_features(X: NDArray, y: NDArray, names: Sequence[str], path: str) -> None:
     """Raise DataError for columns that are no features, whatever a model would find in them."""
     check_counter(X, names, path)
-    constant = [name for name, values in zip(names, X.T, strict=True) if (values == values[0]).all()]
+    constant = [
+        name for name, values in zip(names, X.T, strict=True) if (values == values[0]).all()
+    ]
     if constant and len(X) > 1:
         raise DataError(
             f"{path}, column {constant[0]!r}: it is {X[0, names.index(constant[0])]:g} in all rows"
