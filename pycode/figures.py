@@ -335,9 +335,9 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
         x = [position + offset for position in range(len(found))]
         draw_estimates(ax, x, found, label=part, color=colour, marker=MARKERS[part], ls="")
     ax.set_xticks(range(len(scores)), list(scores))
-    ax.margins(x=0.1)
+    ax.margins(x=0.1, y=0.2)  # with the legend below
     ax.grid(axis="y")
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower center", ncols=3)
     ax.set(ylabel=ACCURACY, title="(a) accuracy on each part of the samples")
     in_percent(ax.yaxis)
 
