@@ -1,7 +1,7 @@
 r"""A fresh paper from this template, in a folder and a git history of its own.
 
 `make new NAME=../my-paper` copies the files that git knows here, as they are now, without those of
-LEFT_OUT.  Then it copies literate/skeleton/ over them: a paper with empty sections and one model.
+LEFT_OUT.  Then it copies literate/skeleton/ over them: a paper with empty sections.
 With FROM=course it copies the sample course instead, for an instructor to extend.
 """
 

@@ -1,12 +1,13 @@
 """Tables of numbers and their classes, read and checked: no honest result comes from others."""
 
 import csv
+import hashlib
 import io
 import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
 from pathlib import Path
@@ -38,14 +39,18 @@ def read(
     path: str | Path,
     *,
     target: str,
+    groups: str | None = None,
     drop: Iterable[str] = (),
     separator: str | None = None,
     decimal: str | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
-    """Return the numbers, the classes and their names of a table, whose column is `target`.
+) -> tuple[Any, NDArray[np.int64], tuple[str, ...], NDArray[np.str_] | None]:
+    """Return the features, the classes, their names and the groups of a table.
 
-    Columns named in `drop` are left out.  Without `separator` and `decimal` a CSV file's are those
-    that fit all its rows; others than a comma and a point are warned of.
+    `target` is the column of the classes, and `groups` that of the groups, if there are any.  The
+    features are an array if all are numbers, and otherwise a DataFrame, in which text is
+    categorical and NaN is missing.  Columns named in `drop` are left out.  Without `separator` and
+    `decimal` a CSV file's are those that fit all its rows; others than a comma and a point are
+    warned of.
 
     Raises DataError, which names the file, the line or column, what is there and what to do.
     """
@@ -60,27 +65,58 @@ def read(
     if twice:
         raise DataError(f"{path}, line 1: more than one column is called {twice[0]!r}: rename it")
     drop = [drop] if isinstance(drop, str) else list(drop)
-    for name in (target, *drop):
-        if name not in header:
-            raise DataError(
-                f"{path}, line 1: no column is called {name!r}, only {', '.join(header)}:"
-                f" name one of these {'to drop' if name in drop else 'as target'}"
-            )
-    column = header.index(target)
-    labels = [row[column] for row in rows]
-    kept = [n for n, name in enumerate(header) if n != column and name not in drop]
-    names, rows = [header[n] for n in kept], [[row[n] for n in kept] for row in rows]
-    for line, label in zip(lines, labels, strict=True):
-        if label.strip().casefold() in MISSING:
-            raise DataError(
-                f"{path}, line {line}, column {target!r}: {label!r} is no class but stands for a"
-                " missing value: fill in the class, drop the row, or give the class another name"
-            )
-    classes, y = np.unique(labels, return_inverse=True)
+    labels: dict[str, list[str]] = {}
+    roles = {target: "class"} | ({groups: "group"} if groups else {})
+    for name, role in roles.items():
+        _require(name, header, f"as {'target' if role == 'class' else 'groups'}", path)
+        labels[role] = [row[header.index(name)] for row in rows]
+        for line, label in zip(lines, labels[role], strict=True):
+            if label.strip().casefold() in MISSING:
+                raise DataError(
+                    f"{path}, line {line}, column {name!r}: {label!r} is no {role} but stands for a"
+                    f" missing value: fill in the {role}, drop the row, or give the {role} another"
+                    " name"
+                )
+    for name in drop:
+        _require(name, header, "to drop", path)
+    classes, y = np.unique(labels["class"], return_inverse=True)
     check_classes(classes, len(y), f"{path}, column {target!r}")
-    X = _numbers(path, names, lines, rows, decimal or _decimal(path, rows))
-    _check_features(X, y, names, str(path))
-    return X, y, tuple(map(str, classes))
+    cells = {
+        name: [row[n] for row in rows]
+        for n, name in enumerate(header)
+        if name not in {target, groups, *drop}
+    }
+    if not cells:
+        raise DataError(f"{path}: there is no column besides the target: add the features")
+    decimal = decimal or _decimal(path, cells)
+    columns = {name: _column(path, name, lines, cells[name], decimal) for name in cells}
+    if all(column.dtype == float and np.isfinite(column).all() for column in columns.values()):
+        X: Any = np.column_stack(list(columns.values()))
+    else:
+        import pandas as pd
+
+        X = pd.DataFrame(columns)
+    check_counter(numbers(X), list(columns), str(path))
+    for name, column in columns.items():
+        _check_feature(column, y, name, str(path))
+    return X, y, tuple(map(str, classes)), np.array(labels["group"]) if groups else None
+
+
+def numbers(X: Any) -> NDArray[np.float64]:
+    """Return samples as an array of numbers, in which each text of a DataFrame has one of its own.
+
+    A missing value is NaN.
+    """
+    if not hasattr(X, "iloc"):
+        return np.asarray(X, dtype=float)
+    columns = []
+    for name in range(X.shape[1]):
+        column = X.iloc[:, name]
+        if column.dtype.kind not in "biuf":
+            codes = {cell: _code(cell) for cell in column.dropna().unique()}
+            column = column.astype(object).map(codes)
+        columns.append(column.to_numpy(dtype=float, na_value=np.nan))
+    return np.column_stack(columns)
 
 
 def check_samples(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray, NDArray]:
@@ -88,23 +124,30 @@ def check_samples(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray,
 
     Raises DataError if no model could be fitted to them.
     """
-    given, X, y = X, np.asarray(X), np.asarray(y)
+    frame, y = hasattr(X, "iloc"), np.asarray(y)
+    X = X if frame else np.asarray(X)
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(
             f"{source}: X has the shape {X.shape}: give an array (n_samples, n_features)"
         )
-    if X.dtype.kind == "O" and all(isinstance(cell, Real) for cell in X.flat):
-        X = X.astype(np.float64)  # a DataFrame with columns of several kinds
-    numeric = X.dtype.kind in "biuf"
-    fine = np.isfinite(X) if numeric else np.vectorize(lambda cell: isinstance(cell, Real))(X)
-    if not fine.all():
-        row, column = np.argwhere(~fine)[0]
-        cell = X[row].tolist()[column]
-        name = (list(given) if hasattr(given, "iloc") else range(1, X.shape[1] + 1))[column]
-        raise DataError(
-            f"{source}: X is {cell!r} in row {row + 1}, column {name!r}: encode text as numbers,"
-            " and correct or drop what is missing or not finite"
-        )
+    for n in range(X.shape[1]):
+        column = X.iloc[:, n] if frame else X[:, n]
+        if not frame and column.dtype.kind in "biuf":
+            fine = np.isfinite(column)
+        elif column.dtype.kind in "biuf":  # a DataFrame may have missing values
+            fine = np.isfinite(column.to_numpy(dtype=float, na_value=0.0))
+        else:
+            fine = np.array([isinstance(cell, (str, Real) if frame else Real) for cell in column])
+            fine |= np.asarray(column.isna()) if frame else False
+        if not fine.all():
+            row = int(np.argmin(fine))
+            cell = np.asarray(column).tolist()[row]
+            name = X.columns[n] if frame else n + 1
+            raise DataError(
+                f"{source}: X is {cell!r} in row {row + 1}, column {name!r}: give numbers in an"
+                " array, or numbers and text in a DataFrame, and correct or drop what is missing"
+                " or not finite"
+            )
     if y.shape != (len(X),):
         raise DataError(
             f"{source}: y has the shape {y.shape} beside {len(X)} rows of X: give one class a row"
@@ -121,7 +164,7 @@ def check_samples(X: Any, y: Any, n_classes: int, source: str) -> tuple[NDArray,
             f"{source}: y goes from {y.min()} to {y.max()}, and the numbers of {n_classes} classes"
             f" from 0 to {n_classes - 1}: number them so, or name all classes"
         )
-    return given if hasattr(given, "iloc") else X, y
+    return X, y
 
 
 def check_classes(names: Iterable[str], n_rows: int, where: str) -> None:
@@ -186,30 +229,42 @@ def check_counter(X: NDArray, names: Sequence[object], source: str) -> None:
             )
 
 
-def _check_features(X: NDArray, y: NDArray, names: Sequence[str], path: str) -> None:
-    """Raise DataError for columns that are no features, whatever a model would find in them."""
-    check_counter(X, names, path)
-    constant = [
-        name for name, values in zip(names, X.T, strict=True) if (values == values[0]).all()
-    ]
-    if constant and len(X) > 1:
+def _require(name: Any, header: Sequence[str], role: str, path: str | Path) -> None:
+    if name not in header:
         raise DataError(
-            f"{path}, column {constant[0]!r}: it is {X[0, names.index(constant[0])]:g} in all rows"
-            f" and tells nothing apart: leave it out by drop={constant}"
+            f"{path}, line 1: no column is called {name!r}, only {', '.join(header)}: name one of"
+            f" these {role}"
         )
-    for name, values in zip(names, X.T, strict=True):
-        distinct, codes = np.unique(values, return_inverse=True)
-        if re.fullmatch(ID, name, re.IGNORECASE) and len(distinct) == len(X):
-            raise DataError(
-                f"{path}, column {name!r}: it has another value in each row, as an identifier has,"
-                f" and is no feature: leave it out by drop=[{name!r}], or rename it if it is one"
-            )
-        pairs = len(np.unique(np.column_stack([codes, y]), axis=0))
-        if len(X) >= 20 and len(distinct) == pairs == len(np.unique(y)):
-            raise DataError(
-                f"{path}, column {name!r}: it has one value for each class and so is the target in"
-                f" other words: leave it out by drop=[{name!r}]"
-            )
+
+
+def _check_feature(column: NDArray, y: NDArray, name: str, path: str) -> None:
+    """Raise DataError for a column that is no feature, whatever a model would find in it."""
+    distinct, codes = np.unique(column.astype(str), return_inverse=True)
+    advice = f"leave it out by drop=[{name!r}]"
+    if len(distinct) == 1 < len(y):
+        raise DataError(
+            f"{path}, column {name!r}: it is {distinct[0]!s} in all rows, which tells nothing"
+            f" apart: {advice}"
+        )
+    text = column.dtype == object
+    if (text and len(distinct) > len(y) / 2) or (
+        re.fullmatch(ID, name, re.IGNORECASE) and len(distinct) == len(y)
+    ):
+        raise DataError(
+            f"{path}, column {name!r}: it has {len(distinct)} different values in {len(y)} rows, as"
+            f" an identifier has, and is no feature: {advice}, or rename it if it is one"
+        )
+    pairs = len(np.unique(np.column_stack([codes, y]), axis=0))
+    if len(y) >= 20 and len(distinct) == pairs == len(np.unique(y)):
+        raise DataError(
+            f"{path}, column {name!r}: it has one value for each class and so is the target in"
+            f" other words: {advice}"
+        )
+
+
+def _code(text: Any) -> float:
+    """Return a number that stands for a text, whatever others there are."""
+    return float(int.from_bytes(hashlib.sha256(str(text).encode()).digest()[:6]))
 
 
 def _read_rows(
@@ -300,9 +355,9 @@ def _read_frame(path: str | Path, content: bytes) -> Numbered:
     return list(enumerate(rows, start=1))
 
 
-def _decimal(path: str | Path, rows: list[list[str]]) -> str:
+def _decimal(path: str | Path, columns: Mapping[str, list[str]]) -> str:
     """Return the decimal mark of a table's numbers."""
-    cells = [cell.strip() for row in rows for cell in row]
+    cells = [cell.strip() for column in columns.values() for cell in column]
     commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
     if not commas or any(re.fullmatch(COMMA.replace(",", r"\."), cell) for cell in cells):
         return "."
@@ -319,24 +374,29 @@ def _decimal(path: str | Path, rows: list[list[str]]) -> str:
     return ","
 
 
-def _numbers(
-    path: str | Path, names: list[str], lines: list[int], rows: list[list[str]], decimal: str
-) -> NDArray[np.float64]:
-    if not names:
-        raise DataError(f"{path}: there is no column besides the target: add the features")
-    X = np.empty((len(rows), len(names)))
-    for n, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        for m, (name, cell) in enumerate(zip(names, row, strict=True)):
-            # Only Python reads 1_000 as a number, and a decimal comma leaves no other mark.
-            text = cell if decimal == "." else cell.replace(".", "_").replace(decimal, ".")
-            if "_" in text or not are_numbers([text]):
-                separated = re.fullmatch(r"\s*[+-]?\d+([.,_' \u00a0\u202f]\d+)+\s*", cell)
-                mark = {".": "point", ",": "comma"}.get(decimal, decimal)
-                advice = f"write it with a decimal {mark} and nothing between thousands"
-                raise DataError(
-                    f"{path}, line {line}, column {name!r}: {cell!r} is no finite number:"
-                    f" {advice if separated else 'correct it'}, or leave the column out by"
-                    f" drop=[{name!r}]"
-                )
-            X[n, m] = float(text)
-    return X
+def _column(
+    path: str | Path, name: str, lines: list[int], cells: list[str], decimal: str
+) -> NDArray[Any]:
+    """Return a column's numbers, or its text, with NaN for missing values."""
+    # Only Python reads 1_000 as a number, and a decimal comma leaves no other mark.
+    texts = [c if decimal == "." else c.replace(".", "_").replace(decimal, ".") for c in cells]
+    absent = [cell.strip().casefold() in MISSING for cell in cells]
+    fine = [
+        gap or ("_" not in t and are_numbers([t])) for t, gap in zip(texts, absent, strict=True)
+    ]
+    known = [cell for cell, gap in zip(cells, absent, strict=True) if not gap]
+    if all(fine):
+        return np.array([np.nan if gap else float(t) for t, gap in zip(texts, absent, strict=True)])
+    letters = all(re.search(r"[^\W\d_]", cell) for cell in known)
+    if letters and sum(fine) == sum(absent):  # no number among them
+        return np.array(
+            [np.nan if gap else cell for cell, gap in zip(cells, absent, strict=True)], dtype=object
+        )
+    n = fine.index(False)
+    separated = re.fullmatch(r"\s*[+-]?\d+([.,_' \u00a0\u202f]\d+)+\s*", cells[n])
+    mark = {".": "point", ",": "comma"}.get(decimal, decimal)
+    advice = f"write it with a decimal {mark} and nothing between thousands"
+    raise DataError(
+        f"{path}, line {lines[n]}, column {name!r}: {cells[n]!r} is no finite number:"
+        f" {advice if separated else 'correct it'}, or leave the column out by drop=[{name!r}]"
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.datasets import fetch_openml, get_data_home, load_digits, make_classification
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from literate import images, tables
@@ -28,8 +29,9 @@ PATIENCE = 10  # seconds to wait for an answer from OpenML
 class Dataset:
     """Samples `X` (n_samples, n_features) with a class `y` each, 0 to n_classes - 1.
 
-    `X` may be a DataFrame of numbers, and then is one in all parts of a split.  Raises DataError,
-    saying what to do, for data that do not have this form or could not be classified honestly.
+    `X` may be a DataFrame, with numbers, text and missing values, and then is one in all parts of a
+    split.  Raises DataError, saying what to do, for data that do not have this form or could not be
+    classified honestly.
     """
 
     X: NDArray[np.float64]
@@ -37,6 +39,7 @@ class Dataset:
     classes: tuple[str, ...]  # names of the classes, in the order of their numbers
     source: str = "the data set"  # named in errors
     roles: tuple[str, ...] = ()  # of the features, if known: informative, redundant or random
+    groups: NDArray[Any] | None = None  # of each sample: those of one group stay together
 
     def __post_init__(self) -> None:
         """Check the whole data set, since models would accept almost anything."""
@@ -49,13 +52,20 @@ class Dataset:
         X, y = tables.check_samples(self.X, self.y, len(names), self.source)
         tables.check_classes(names, len(y), f"{self.source}, classes")
         names_of_features = list(X) if hasattr(X, "iloc") else range(1, X.shape[1] + 1)
-        tables.check_counter(np.asarray(X), names_of_features, self.source)
+        tables.check_counter(tables.numbers(X), names_of_features, self.source)
+        groups = None if self.groups is None else np.asarray(self.groups)
+        if groups is not None and groups.shape != y.shape:
+            raise DataError(
+                f"{self.source}: groups has the shape {groups.shape} beside {len(y)} rows of X:"
+                " give one group a row"
+            )
         if len(self.roles) not in {0, X.shape[1]}:
             raise DataError(
                 f"{self.source}: {len(self.roles)} roles for {X.shape[1]} features: give one for"
                 " each, or none"
             )
-        for name, value in (("X", X), ("y", y), ("classes", tuple(names))):
+        checked = {"X": X, "y": y, "classes": tuple(names), "groups": groups}
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
 
 
@@ -64,7 +74,7 @@ class Summary:
     """A description of a data set and of its split for the reader.
 
     Mean, standard deviation (with ddof 0, as the reference printed it) and range are over all
-    entries of the training samples, before scaling.
+    numbers of the training samples that are not missing, before scaling.
     """
 
     n_samples: int
@@ -100,6 +110,7 @@ class Split:
     y_validation: NDArray[np.int64] = field(repr=False)
     y_test: NDArray[np.int64] = field(repr=False)
     classes: tuple[str, ...]
+    groups: NDArray[Any] | None = field(default=None, repr=False)  # of the training samples
 
     def __post_init__(self) -> None:
         """Check each part as `Dataset` does."""
@@ -150,23 +161,26 @@ def read_table(
     path: str | Path,
     *,
     target: str,
+    groups: str | None = None,
     drop: Sequence[str] = (),
     separator: str | None = None,
     decimal: str | None = None,
 ) -> Dataset:
-    """Read a data set from a table: a header, the column `target`, numbers in all others.
+    """Read a data set from a table: a header, the column `target`, and features in all others.
 
     The table is CSV in UTF-8, the first sheet of an .xlsx file (with openpyxl) or a .parquet file
-    (with pyarrow).  A relative path starts in the paper's folder.  Columns named in `drop` are left
-    out.  The values of `target` may be text; they become the classes, sorted.  A separator of
-    columns or a decimal mark that is not given is found, and warned of if it is no comma or point.
+    (with pyarrow).  A relative path starts in the paper's folder.  The values of `target` may be
+    text; they become the classes, sorted.  Samples with the same value of `groups` stay together in
+    every split.  Columns named in `drop` are left out.  Features of text, and missing values, need
+    `models.preprocess`.  A separator of columns or a decimal mark that is not given is found, and
+    warned of if it is no comma or point.
 
     Raises DataError, which names the file, the line or column, what is there and what to do.
     """
-    X, y, classes = tables.read(
-        path, target=target, drop=drop, separator=separator, decimal=decimal
+    X, y, classes, found = tables.read(
+        path, target=target, groups=groups, drop=drop, separator=separator, decimal=decimal
     )
-    return Dataset(X, y, classes, str(path))
+    return Dataset(X, y, classes, str(path), groups=found)
 
 
 def read_images(
@@ -225,38 +239,57 @@ def openml(name: str, *, version: int = 1) -> Dataset:
 def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int = 42) -> Split:
     """Split the samples into three parts, each with the same share of every class.
 
-    A share `test_size` is held out and halved for validation and test.
+    A share `test_size` is held out and halved for validation and test.  Groups stay whole, so with
+    them the shares are as near to that as they can be.
 
     Raises DataError if a class has fewer than `folds` training samples, since it could not be in
-    every fold of a cross-validation, or fewer than two samples to hold out.
+    every fold of a cross-validation, or fewer than two samples to hold out, or fewer groups.
     """
-    n_classes = len(dataset.classes)
+    y, groups = dataset.y, dataset.groups
     for name, count in zip(dataset.classes, _counts(dataset), strict=True):
         held_out = count * test_size
         if count - held_out < folds or held_out < 2:
             several = "sample" if count == 1 else "samples"
             few = f"class {name!r} has only {count} {several}, {held_out:.0f} of them held out"
-            if tables.are_numbers(dataset.classes) and len(dataset.y) < 5 * n_classes:
-                raise DataError(f"{dataset.source}: {few}, and y {tables.continuous(n_classes)}")
+            if tables.are_numbers(dataset.classes) and len(y) < 5 * len(dataset.classes):
+                raise DataError(
+                    f"{dataset.source}: {few}, and y {tables.continuous(len(dataset.classes))}"
+                )
             raise DataError(
                 f"{dataset.source}: {few}, too few for {folds} folds and two held-out parts: add"
                 " samples, or merge or drop the class"
             )
-    parts: Any = train_test_split(
-        dataset.X, dataset.y, test_size=test_size, stratify=dataset.y, random_state=seed
-    )
-    X_train, X_held, y_train, y_held = parts
-    parts = train_test_split(X_held, y_held, test_size=0.5, stratify=y_held, random_state=seed)
-    X_validation, X_test, y_validation, y_test = parts
+    if groups is None:
+        parts: Any = train_test_split(
+            np.arange(len(y)), test_size=test_size, stratify=y, random_state=seed
+        )
+        train, held = parts
+        parts = train_test_split(held, test_size=0.5, stratify=y[held], random_state=seed)
+        validation, test = parts
+    else:
+        for number, name in enumerate(dataset.classes):
+            if (n := len(np.unique(groups[y == number]))) < folds + 2:
+                raise DataError(
+                    f"{dataset.source}: class {name!r} is in only {n} groups, too few for {folds}"
+                    " folds and two held-out parts: add groups, or merge or drop the class"
+                )
+        maker = StratifiedGroupKFold(round(2 / test_size), shuffle=True, random_state=seed)
+        validation, test = (held for _, held in islice(maker.split(y, y, groups), 2))
+        train = np.setdiff1d(np.arange(len(y)), np.concatenate([validation, test]))
+    some = (train, validation, test)
     return Split(
-        *(X_train, X_validation, X_test, y_train, y_validation, y_test),
+        *(take(dataset.X, positions) for positions in some),
+        *(y[positions] for positions in some),
         classes=dataset.classes,
+        groups=None if groups is None else groups[train],
     )
 
 
 def describe(dataset: Dataset, split: Split) -> Summary:
     """Return sizes, class counts and raw statistics of a data set and its split."""
-    X = np.asarray(split.X_train, dtype=float)
+    X: Any = split.X_train
+    X = X.select_dtypes(["number", "bool"]).to_numpy(dtype=float) if hasattr(X, "iloc") else X
+    X = X[np.isfinite(X)] if X.size else np.array([np.nan])
     return Summary(
         n_samples=len(dataset.X),
         n_features=dataset.X.shape[1],
@@ -281,9 +314,8 @@ def leakage(dataset: Dataset, split: Split, estimators: Iterable[Any]) -> Leakag
     before the split is detected only if it gave features mean 0 and variance 1 (with ddof 0 or 1),
     to four decimals.
     """
-    X = np.asarray(dataset.X, dtype=float)
-    held = (split.X_train, split.X_validation, split.X_test)
-    parts = [np.asarray(rows, dtype=float) for rows in held]
+    X = tables.numbers(dataset.X)
+    parts = [tables.numbers(X) for X in (split.X_train, split.X_validation, split.X_test)]
     part = np.repeat([0, 1, 2], [len(rows) for rows in parts])
     _, row = np.unique(_rounded(np.vstack(parts)), axis=0, return_inverse=True)
     stands = np.zeros((row.max() + 1, 3), dtype=bool)
@@ -309,7 +341,7 @@ def digests(split: Split) -> dict[str, str]:
     found = {}
     for part in ("train", "validation", "test"):
         X, y = getattr(split, f"X_{part}"), getattr(split, f"y_{part}")
-        rows = _rounded(np.column_stack([np.asarray(X, dtype=float), y]))
+        rows = _rounded(np.column_stack([tables.numbers(X), y]))
         found[part] = hashlib.sha256(rows.astype("<f8").tobytes()).hexdigest()[:16]
     return found
 
@@ -334,7 +366,7 @@ def _counts(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.round(X, 6) + 0.0  # no negative zeros
+    return np.nan_to_num(np.round(X, 6), nan=-np.inf) + 0.0  # no negative zeros
 
 
 def _fetch(name: str, version: int, source: str) -> Any:

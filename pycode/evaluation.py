@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import ParameterGrid, RepeatedStratifiedKFold, StratifiedKFold
+from sklearn.model_selection import (
+    ParameterGrid,
+    RepeatedStratifiedKFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    check_cv,
+)
 from sklearn.pipeline import Pipeline
 
 from literate.cache import remembered
@@ -141,7 +147,7 @@ def compare(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, 
     _require_classifiers(candidates)
     scores: dict[str, Score] = {}
     for name, (fitted, converged, *parts) in zip(
-        candidates, _fit.map(candidates.values(), **_arrays(split)), strict=True
+        candidates, _fit.map(_grouped(candidates.values(), split), **_arrays(split)), strict=True
     ):
         if not converged:  # warn in each build, not only in the one that fits
             message = f"{name or fitted} has not converged: let it make more steps"
@@ -199,7 +205,7 @@ def reference_protocol(
     """Score each candidate as the paper that this one extends did, and scaled in each fold."""
     scores = compare(candidates, split)
     y = split.y_train
-    folds = list(StratifiedKFold(cv).split(split.X_train, y))
+    folds = _folds(y, split.groups, cv)
     runs = [scaled_once(candidate, split) for candidate in candidates.values()]
     runs += [(candidate, split) for candidate in candidates.values()]
     fits = [(model, *fold, part.X_train) for model, part in runs for fold in folds]
@@ -233,11 +239,10 @@ def cross_validate(
     """
     _require_classifiers(candidates)
     X, y = split.X_train, split.y_train
-    folds = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed)
-    splits: Folds = list(folds.split(X, y))
+    splits = _folds(y, split.groups, cv, seeds=range(seed, seed + repeats))
     n_train, n_test = (round(np.mean([len(part[i]) for part in splits])) for i in (0, 1))
     size = {"n_train": n_train, "n_test": n_test}
-    accuracies = _score_folds(candidates.values(), X, y, splits)[:, :, 1]
+    accuracies = _score_folds(candidates.values(), X, y, splits, split.groups)[:, :, 1]
     return {
         name: CrossValidation(
             row,
@@ -268,10 +273,10 @@ def learning_curve(
     """
     _require_classifiers({"": estimator})
     X, y = split.X_train, split.y_train
-    folds = list(StratifiedKFold(cv).split(X, y))
+    folds = _folds(y, split.groups, cv)
     sizes = [int(share * len(folds[0][0])) for share in np.linspace(0.1, 1, n_sizes)]
     splits = [(train[:size], test) for size in sizes for train, test in folds]
-    found = _score_folds([estimator], X, y, splits).reshape(n_sizes, cv, 2)
+    found = _score_folds([estimator], X, y, splits, split.groups).reshape(n_sizes, cv, 2)
     train, validation = np.moveaxis(found, 2, 0)
 
     def means(part: NDArray[np.float64]) -> tuple[Estimate, ...]:
@@ -290,7 +295,8 @@ def vary(estimator: BaseEstimator, grid: Grid | Sequence[Grid], split: Split) ->
     """Fit `estimator` with each setting of one or more grids, in order (see ParameterGrid)."""
     _require_classifiers({"": estimator})
     settings: list[dict[str, Any]] = list(ParameterGrid(cast(Any, grid)))
-    fits = _fit.map([with_parameters(estimator, some) for some in settings], **_arrays(split))
+    models = [with_parameters(estimator, some) for some in settings]
+    fits = _fit.map(_grouped(models, split), **_arrays(split))
     return [
         Variant(
             parameters,
@@ -323,7 +329,9 @@ def search(
     X, y = split.X_train[:n_samples], split.y_train[:n_samples]
     settings: list[dict[str, Any]] = list(ParameterGrid(dict(grid)))
     candidates = [with_parameters(estimator, some) for some in settings]
-    accuracies = _score_folds(candidates, X, y, list(StratifiedKFold(cv).split(X, y)))[:, :, 1]
+    groups = None if split.groups is None else split.groups[:n_samples]
+    folds = _folds(y, groups, cv)
+    accuracies = _score_folds(candidates, X, y, folds, groups)[:, :, 1]
     trials = [
         Trial(
             parameters,
@@ -365,7 +373,7 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
     """
     _require_classifiers(candidates)
     once = cast(Any, False)
-    models = [
+    models: list[Any] = [
         model
         if hasattr(model, "predict_proba")
         else CalibratedClassifierCV(model, cv=5, ensemble=once)
@@ -373,7 +381,9 @@ def calibrations(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[
     ]
     return {
         name: inference.calibration(fitted.predict_proba(split.X_test), split.y_test)
-        for name, (fitted, *_) in zip(candidates, _fit.map(models, **_arrays(split)), strict=True)
+        for name, (fitted, *_) in zip(
+            candidates, _fit.map(_grouped(models, split), **_arrays(split)), strict=True
+        )
     }
 
 
@@ -424,17 +434,64 @@ def _last(estimator: Any) -> Any:
     return _last(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
 
+def _grouped(estimators: Iterable[BaseEstimator], split: Split) -> list[BaseEstimator]:
+    return [_keep_together(some, split.y_train, split.groups) for some in estimators]
+
+
 def _arrays(split: Split) -> dict[str, NDArray[Any]]:
     """Return the samples and the classes of each part, by their names."""
     return {name: getattr(split, name) for part in PARTS for name in (f"X_{part}", f"y_{part}")}
 
 
+def _folds(
+    y: NDArray[Any], groups: NDArray[Any] | None, cv: int, *, seeds: Sequence[int] = ()
+) -> Folds:
+    """Return the stratified folds of a cross-validation, which keep groups together.
+
+    With `seeds` they are shuffled, and there are as many rounds.
+    """
+    if groups is not None:
+        makers = [StratifiedGroupKFold(cv, shuffle=True, random_state=seed) for seed in seeds]
+        makers = makers or [StratifiedGroupKFold(cv)]
+        return [fold for maker in makers for fold in maker.split(y, y, groups)]
+    if not seeds:
+        return list(StratifiedKFold(cv).split(y, y))
+    maker = RepeatedStratifiedKFold(n_splits=cv, n_repeats=len(seeds), random_state=seeds[0])
+    return list(maker.split(y, y))
+
+
+def _keep_together(
+    estimator: BaseEstimator, y: NDArray[Any], groups: NDArray[Any] | None
+) -> BaseEstimator:
+    """Return the estimator, if it is cross-validated inside with folds that keep groups together.
+
+    It has as many folds as before, of at least four.
+    """
+    if groups is None or "cv" not in estimator.get_params(deep=False):
+        return estimator
+    copy: Any = clone(estimator)
+    splitter: Any = check_cv(copy.cv, y, classifier=True)
+    n = splitter.get_n_splits(y, y, groups)
+    return copy.set_params(cv=_folds(y, groups, max(n, 4))[:n])
+
+
 def _score_folds(
-    estimators: Iterable[BaseEstimator], X: Any, y: Any, folds: Folds
+    estimators: Iterable[BaseEstimator],
+    X: Any,
+    y: Any,
+    folds: Folds,
+    groups: NDArray[Any] | None,
 ) -> NDArray[np.float64]:
     """Return the accuracies on the two parts of each fold, (n_estimators, n_folds, 2)."""
     estimators = list(estimators)
-    fits = [(estimator, *fold) for estimator, fold in product(estimators, folds)]
+    fits = [
+        (
+            _keep_together(estimator, y[train], None if groups is None else groups[train]),
+            train,
+            test,
+        )
+        for estimator, (train, test) in product(estimators, folds)
+    ]
     accuracies = _fit_fold.map(*zip(*fits, strict=True), X=X, y=y)
     return np.reshape(accuracies, (len(estimators), len(folds), 2))
 
@@ -457,6 +514,7 @@ def _spread(
     for model, (split, parameters) in product(candidates.values(), runs):
         known = _last(model).get_params().keys() & parameters.keys()
         seeded = with_parameters(model, {name: parameters[name] for name in known})
+        (seeded,) = _grouped([seeded], split)
         fits.append((seeded, split.X_train, split.y_train, split.X_test, split.y_test))
     found = np.reshape(fit_score.map(*zip(*fits, strict=True)), (len(candidates), len(runs)))
     return {

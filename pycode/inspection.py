@@ -120,8 +120,13 @@ def correlation_clusters(split: Split, *, threshold: float) -> list[list[int]]:
 
     The clusters are those of average linkage of one minus the absolute value of Spearman's
     coefficient, cut at one minus `threshold`.  A constant feature is correlated with none.
+
+    Raises TypeError for features that have no ranks.
     """
-    ranks = np.apply_along_axis(rankdata, 0, np.asarray(split.X_train))
+    X = np.asarray(split.X_train)
+    if X.dtype.kind not in "biuf" or not np.isfinite(X).all():
+        raise TypeError("text and missing values have no ranks: group the features by hand")
+    ranks = np.apply_along_axis(rankdata, 0, X)
     ranks = ranks - ranks.mean(axis=0)
     norms = np.linalg.norm(ranks, axis=0)
     ranks = ranks / np.where(norms == 0, 1, norms)
@@ -185,8 +190,11 @@ def _permute(
     rng = np.random.default_rng(seed)
     lost, whole = np.empty(X.shape[1]), fitted.score(X, y)
     for group in groups:
-        shuffled = X.copy()
-        cells = shuffled.iloc if hasattr(X, "iloc") else shuffled
-        cells[:, group] = np.asarray(data.take(X, rng.permutation(len(X))))[:, group]
+        shuffled, other = X.copy(), data.take(X, rng.permutation(len(X)))
+        for n in group:
+            if hasattr(X, "iloc"):
+                shuffled.isetitem(n, other.iloc[:, n].array)
+            else:
+                shuffled[:, n] = other[:, n]
         lost[group] = whole - fitted.score(shuffled, y)
     return lost

@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import HalvingRandomSearchCV, StratifiedShuffleSplit
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+
+from pycode.data import Dataset
 
 # The values of each model's hyperparameters, from which settings are drawn.
 SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
@@ -32,22 +36,46 @@ def baseline() -> BaseEstimator:
     return DummyClassifier(strategy="prior")
 
 
-def scaled(model: BaseEstimator) -> Pipeline:
-    """Return `model` behind a scaler, which learns from the samples that the model is fitted on."""
-    return make_pipeline(StandardScaler(), model)
+def preprocess(dataset: Dataset) -> BaseEstimator:
+    """Return the step before a model that makes scaled numbers of a data set's features.
+
+    It learns from the samples that the pipeline is fitted on.  Of a DataFrame, numbers that are
+    missing become the column's median, and each text a column of its own, a missing one too; a text
+    that was not there when it was fitted has none.
+    """
+    if not hasattr(dataset.X, "iloc"):
+        return StandardScaler()
+    numbers = make_column_selector(dtype_include="number")
+    other = make_column_selector(dtype_exclude="number")
+    filled = SimpleImputer(strategy="median", keep_empty_features=True)
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer(
+        (make_pipeline(filled, StandardScaler()), numbers), (encoder, other)
+    )
 
 
-def candidates(*, seed: int = 42) -> dict[str, Pipeline]:
-    """Return the models, simplest first.
+def scaled(model: BaseEstimator, preprocessing: BaseEstimator | None = None) -> Pipeline:
+    """Return `model` behind a scaler, or other preprocessing.
+
+    It learns from the samples that the model is fitted on.
+    """
+    return make_pipeline(preprocessing or StandardScaler(), model)
+
+
+def candidates(
+    *, preprocessing: BaseEstimator | None = None, seed: int = 42
+) -> dict[str, Pipeline]:
+    """Return the models, simplest first, behind a scaler or other preprocessing.
 
     A model added here appears in every table and figure.
     """
-    return {
-        "logistic": scaled(LogisticRegression(max_iter=1000, random_state=seed)),
-        "random forest": scaled(RandomForestClassifier(n_estimators=100, random_state=seed)),
-        "SVM": scaled(SVC(kernel="rbf", random_state=seed)),
-        "MLP": scaled(MLPClassifier((128, 64, 32), alpha=0.001, max_iter=500, random_state=seed)),
+    found = {
+        "logistic": LogisticRegression(max_iter=1000, random_state=seed),
+        "random forest": RandomForestClassifier(n_estimators=100, random_state=seed),
+        "SVM": SVC(kernel="rbf", random_state=seed),
+        "MLP": MLPClassifier((128, 64, 32), alpha=0.001, max_iter=500, random_state=seed),
     }
+    return {name: scaled(model, preprocessing) for name, model in found.items()}
 
 
 def tuned(

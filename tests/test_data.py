@@ -5,17 +5,17 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from pycode import data, evaluation, inspection, models
 
@@ -105,9 +105,12 @@ def test_every_number_and_label_comes_back(tmp_path_factory, rows):
 
 BAD = {
     "text where a number belongs": ("a,b,kind\n1,2,x\n3,lots,y\n", ["line 3", "'b'", "'lots'"]),
-    "NaN": ("a,b,kind\n1,2,x\n3,nan,y\n", ["line 3", "'b'", "'nan'", "finite"]),
     "infinity": ("a,b,kind\n1,-inf,x\n3,1,y\n", ["line 2", "'b'", "'-inf'"]),
-    "empty cell": ("a,b,kind\n1,2,x\n\n3,,y\n", ["line 4", "'b'", "''"]),
+    "text after an empty line": ("a,b,kind\n1,2,x\n\n3,q,y\n", ["line 4", "'b'", "'q'"]),
+    "nothing in a column": ("a,b,kind\n1,,x\n3,NA,y\n", ["column 'b'", "nan in all rows"]),
+    "a column of dates": ("a,kind\n2024-01-31,x\n2024-01-30,y\n", ["line 2", "'2024-01-31'"]),
+    "names": ("a,kind\nAda,x\nEmmy,y\nAda,y\n", ["column 'a'", "2 different values in 3"]),
+    "a group is missing": ("a,who,kind\n1,p,x\n3,,y\n", ["line 3", "'who'", "no group"]),
     "no class": ("a,b,kind\n1,2,x\n3,4, \n", ["line 3", "'kind'", "no class"]),
     "no target": ("a,b\n1,2\n3,4\n", ["line 1", "'kind'", "a, b"]),
     "a row of other separators": ("a;b;kind\n1;2;x\n3,4,y\n", ["line 3", "1 cells", "';'"]),
@@ -128,7 +131,7 @@ BAD = {
     "a comma of either kind": ('a,kind\n"1,500",x\n"2,250",y\n', ["'1,500'", "decimal=','"]),
     "two decimal marks": ('a,kind\n"1,5",x\n2.5,y\n', ["line 2", "'1,5'", "decimal point"]),
     "dates": ("a,kind\n2024-01-31,x\n3,y\n", ["line 2", "'2024-01-31'", "drop=['a']"]),
-    "constant": ("a,b,kind\n1,7,x\n5,7,y\n", ["column 'b'", "7 in all rows", "drop=['b']"]),
+    "constant": ("a,b,kind\n1,7,x\n5,7,y\n", ["column 'b'", "7.0 in all rows", "drop=['b']"]),
     "an identifier": ("Id,kind\n7,x\n4,x\n9,y\n", ["'Id'", "identifier", "drop=['Id']"]),
     "the target in other words": (
         "a,code,kind\n" + "".join(f"{n % 7},{n % 2},{'xy'[n % 2]}\n" for n in range(20)),
@@ -165,8 +168,9 @@ BAD = {
 
 @pytest.mark.parametrize(("contents", "named"), BAD.values(), ids=list(BAD))
 def test_bad_table_is_refused_with_file_place_and_advice(tmp_path: Path, contents, named):
+    groups = "who" if "who" in str(contents) else None
     with pytest.raises(data.DataError) as raised:
-        data.read_table(table(tmp_path, contents), target="kind")
+        data.read_table(table(tmp_path, contents), target="kind", groups=groups)
     message = str(raised.value)
     assert "rows.csv" in message
     for part in named:
@@ -223,6 +227,77 @@ def test_what_a_parquet_file_needs_is_named(tmp_path: Path):
         data.DataError, match=r"rows.parquet: reading it needs pyarrow: pip install"
     ):
         data.read_table(tmp_path / "rows.parquet", target="kind")
+
+
+def test_text_and_missing_values_stay_for_the_pipeline(tmp_path: Path):
+    """Imputed values and encoded texts are those of the samples that a pipeline is fitted on."""
+    rng = np.random.default_rng(0)
+    place = rng.choice(["north", "south", ""], 200)
+    length = [f"{n:.3f}" if n > -1 else "NA" for n in rng.normal(size=200)]
+    kinds = np.where(place == "north", "x", np.where(rng.random(200) < 0.8, "y", "x"))
+    rows = zip(length, place, map(str, rng.normal(size=200)), kinds, strict=True)
+    lines = ["length,place,age,kind", *map(",".join, rows)]
+    dataset: Any = data.read_table(table(tmp_path, "\n".join(lines)), target="kind")
+    assert dataset.X["place"].isna().sum() == (place == "").sum() > 0
+    assert dataset.X["length"].isna().sum() == length.count("NA") > 0
+    split: Any = data.split(dataset)
+    assert data.describe(dataset, split).mean == pytest.approx(
+        np.nanmean(split.X_train[["length", "age"]])
+    )
+
+    pipeline: Any = models.scaled(LogisticRegression(), models.preprocess(dataset))
+    score = evaluation.score(pipeline, split)
+    assert score.test > 0.75 > np.bincount(split.y_test).max() / len(split.y_test)
+    fitted = score.estimator[0]
+    filler = fitted.named_transformers_["pipeline"][0]
+    assert filler.statistics_.tolist() == split.X_train[["length", "age"]].median().tolist()
+    unknown = split.X_test.head(1).assign(place="east")
+    assert fitted.transform(unknown)[0, 2:].tolist() == [0, 0, 0]
+    assert data.leakage(dataset, split, [score.estimator]) == data.Leakage(0, 0, 0)
+    twice = replace(split, X_test=split.X_train.head(3), y_test=split.y_train[:3])
+    assert data.leakage(dataset, twice, []).n_shared == 3
+    assert data.digests(split) == data.digests(data.split(dataset))
+    other = split.X_test.replace({"place": {"north": "south"}})
+    assert data.digests(replace(split, X_test=other))["test"] != data.digests(split)["test"]
+    lost = inspection.grouped_permutation_importance({"": score.estimator}, split, [[0, 2], [1]])[
+        ""
+    ]
+    assert lost[1] > 0.1 > abs(lost[0])
+    with pytest.raises(TypeError, match="have no ranks"):
+        inspection.correlation_clusters(split, threshold=0.5)
+    with pytest.raises(ValueError, match="could not convert string"):
+        evaluation.score(models.scaled(LogisticRegression()), split)
+
+
+def test_numbers_alone_are_scaled():
+    plain = data.synthetic(n_samples=50, n_features=60)
+    assert isinstance(models.preprocess(plain), StandardScaler)
+    assert isinstance(models.candidates(preprocessing=MinMaxScaler())["SVM"][0], MinMaxScaler)
+
+
+@given(sizes=st.lists(st.integers(1, 8), min_size=30, max_size=50), seed=st.integers(0, 9))
+@settings(max_examples=20)
+def test_a_group_is_in_one_part_only(sizes, seed):
+    groups = np.repeat([f"patient {n}" for n in range(len(sizes))], sizes)
+    y = np.repeat(np.arange(len(sizes)) % 2, sizes)
+    made = np.random.default_rng(seed).normal(size=(len(y), 2))
+    dataset = data.Dataset(made, y, ("a", "b"), groups=groups)
+    split: Any = data.split(dataset, seed=seed)
+    place = {tuple(row): group for row, group in zip(made, groups, strict=True)}
+    parts = [
+        {place[tuple(row)] for row in X} for X in (split.X_train, split.X_validation, split.X_test)
+    ]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == len(sizes)
+    assert [place[tuple(row)] for row in split.X_train] == split.groups.tolist()
+    assert abs(len(split.y_test) / len(y) - 0.2) < 0.1
+
+
+def test_too_few_groups_are_refused():
+    y = np.tile([0, 1], 50)
+    dataset = data.Dataset(np.random.default_rng(0).normal(size=(100, 2)), y, ("a", "b"))
+    few = replace(dataset, groups=np.arange(100) // 20)
+    with pytest.raises(data.DataError, match="class 'a' is in only 5 groups, too few for 5 folds"):
+        data.split(few)
 
 
 def test_missing_file_is_named():
@@ -285,12 +360,21 @@ MADE: dict[str, tuple[tuple, str]] = {
         (np.where(np.arange(120).reshape(40, 3) == 7, np.inf, X), Y, NAMES),
         "X is inf in row 3, column 2",
     ),
-    "text in X": ((pd.DataFrame(X).assign(t="q"), Y, NAMES), "'q' in row 1, column 't': encode"),
+    "text in X": ((np.full((40, 1), "q"), Y, NAMES), "'q' in row 1, column 1: give numbers in an"),
     "missing in X": (
-        (pd.DataFrame(X).astype("Float64").mask(np.arange(120).reshape(40, 3) == 7), Y, NAMES),
-        "row 3, column 1",
+        (np.where(np.arange(120).reshape(40, 3) == 7, None, cast(Any, X)), Y, NAMES),
+        "None in row 3, column 2",
     ),
-    "dates": ((np.full((40, 1), "2024-01-01", "datetime64[D]"), Y, NAMES), "row 1, column 1: enc"),
+    "infinite in a table": (
+        (pd.DataFrame(X).mask(np.arange(120).reshape(40, 3) == 7, np.inf), Y, NAMES),
+        "inf in row 3, column 1",
+    ),
+    "dates in a table": (
+        (pd.DataFrame({"day": pd.to_datetime(["2024-01-01"] * 40)}), Y, NAMES),
+        "row 1, column 'day': give",
+    ),
+    "few groups": ((X, Y, NAMES, "mine", (), np.arange(3)), r"mine: groups has the shape \(3,\)"),
+    "dates": ((np.full((40, 1), "2024-01-01", "datetime64[D]"), Y, NAMES), "row 1, column 1: give"),
     "numbers of rows": ((np.column_stack([X, np.arange(40)]), Y, NAMES), "column 4: it numbers"),
     "one class": ((X, Y * 0, ("a",)), "nothing to tell apart"),
     "one name": ((X, Y, "abc"), "give the names of the classes"),

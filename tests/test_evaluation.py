@@ -567,3 +567,32 @@ def only_right(score: evaluation.Score, split: data.Split) -> dict[str, np.ndarr
     """The test samples that a model gets right."""
     right = score.correct["test"]
     return {"X_test": split.X_test[right], "y_test": split.y_test[right]}
+
+
+def test_groups_stay_together_in_every_fold_and_search():
+    """A model that knows nothing but who somebody is has nothing to say of others."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 5)
+    who = rng.normal(size=(60, 3))  # the same in all samples of a group
+    X = who[groups] + rng.normal(size=(300, 3)) / 1000
+    y = rng.permutation(np.tile([0, 1], 30))[groups]
+    nearest: Any = {"": KNeighborsClassifier(1)}
+    plain = data.split(data.Dataset(X, y, ("a", "b")))
+    grouped: Any = data.split(data.Dataset(X, y, ("a", "b"), groups=groups))
+    assert evaluation.cross_validate(nearest, plain)[""].mean > 0.95
+    assert abs(evaluation.cross_validate(nearest, grouped)[""].mean - 0.5) < 0.15
+    assert abs(evaluation.learning_curve(nearest[""], grouped).validation[-1] - 0.5) < 0.15
+    found = evaluation.search(nearest[""], {"p": [2]}, grouped, n_samples=200)
+    assert abs(found[0].mean - 0.5) < 0.2
+
+    for cv, n in ((4, 4), (model_selection.StratifiedShuffleSplit(1, random_state=0), 1)):
+        search: Any = model_selection.GridSearchCV(nearest[""], {"p": [1, 2]}, cv=cv)
+        (kept,) = cast(Any, evaluation._grouped([search], grouped))
+        assert len(kept.cv) == n
+        for train, test in kept.cv:
+            assert not set(grouped.groups[train]) & set(grouped.groups[test])
+        assert evaluation._grouped([search], plain) == [search]
+        nested = evaluation.cross_validate({"": search}, grouped, repeats=1)[""]
+        assert abs(nested.mean - 0.5) < 0.2
+    calibrated = evaluation.calibrations({"SVM": SVC(random_state=0)}, grouped)
+    assert calibrated["SVM"].log_loss > 0.5
