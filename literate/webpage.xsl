@@ -17,9 +17,9 @@
   </xsl:template>
   <xsl:template match="/" mode="head-generator-identifier"/>
   <xsl:template match="/" mode="footer"/>
-  <xsl:template match="ltx:listing[@data]" mode="begin"/>
 
   <xsl:template match="/" mode="body-main-begin">
+    <xsl:attribute name="role">main</xsl:attribute>
     <xsl:if test="$PDF">
       <p class="ltx_pdf"><a href="{$PDF}">PDF</a></p>
     </xsl:if>
@@ -48,10 +48,17 @@
     </img>
   </xsl:template>
 
-  <!-- What may be wider than a phone scrolls in a box of its own. -->
-  <xsl:template match="ltx:table/ltx:tabular | ltx:figure/ltx:tabular | ltx:para/ltx:tabular
-                       | ltx:equation[not(parent::ltx:equationgroup)] | ltx:equationgroup">
-    <div class="ltx_scroll"><xsl:apply-imports/></div>
+  <!-- What may be wider than a phone scrolls in a box of its own, which the keyboard reaches, too. -->
+  <xsl:template match="ltx:table/ltx:tabular | ltx:figure/ltx:tabular | ltx:para/ltx:tabular">
+    <div class="ltx_scroll" role="group" aria-label="Table" tabindex="0"><xsl:apply-imports/></div>
+  </xsl:template>
+  <xsl:template match="ltx:equation[not(parent::ltx:equationgroup)] | ltx:equationgroup">
+    <div class="ltx_scroll" role="group" aria-label="Formula" tabindex="0"><xsl:apply-imports/></div>
+  </xsl:template>
+  <xsl:template match="ltx:listing | ltx:verbatim[contains(text(), '&#xA;')]" mode="begin">
+    <xsl:attribute name="role">group</xsl:attribute>
+    <xsl:attribute name="aria-label">Code</xsl:attribute>
+    <xsl:attribute name="tabindex">0</xsl:attribute>
   </xsl:template>
 
   <!-- Mere numbers are text: in the text's font, and no line ends after the bracket before one. -->

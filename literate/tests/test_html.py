@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.xdist_group("shipped")
 WIDTHS = (1280, 390)
 MINUS = "\N{MINUS SIGN}"
 CODE = ("ltx_listing", "ltx_font_typewriter", "ltx_url")
+# axe-core's rules of WCAG 2.1 AA; this version takes the one about links for an experiment.
+AXE = """
+const rules = {"link-in-text-block": {enabled: true}};
+return axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], rules}).then(
+  found => found.violations.map(rule => [rule.help, rule.nodes.map(node => node.html)]));
+"""
 
 
 @dataclass
@@ -76,6 +83,7 @@ class Seen:
     beyond: list[str]
     keywords: list[str]
     loaded: list[str]
+    barriers: list[list[object]]
 
 
 def look(page: Path, width: int, profile: Path) -> Seen:
@@ -109,7 +117,11 @@ def look(page: Path, width: int, profile: Path) -> Seen:
         images = [(src, wide, alt) for src, wide, alt in found["images"]]
         console = [entry["message"] for entry in driver.get_log("browser")]
         scrolls = (found["scrolls"][0], found["scrolls"][1])
-        return Seen(console, scrolls, images, found["beyond"], found["keywords"], found["loaded"])
+        script = resources.files("axe_core_python").joinpath("axe.min.js")
+        driver.execute_script(script.read_text(encoding="utf-8"))
+        barriers = driver.execute_script(AXE)
+        beyond, keywords, loaded = found["beyond"], found["keywords"], found["loaded"]
+        return Seen(console, scrolls, images, beyond, keywords, loaded, barriers)
     finally:
         driver.quit()
 
@@ -145,6 +157,10 @@ def test_it_is_quiet_fits_and_needs_no_network(seen: Seen) -> None:
     assert seen.scrolls[0] <= seen.scrolls[1]
     assert seen.beyond == []
     assert [name for name in seen.loaded if not name.startswith("file:")] == []
+
+
+def test_it_has_no_barriers(seen: Seen) -> None:
+    assert seen.barriers == []
 
 
 def test_figures_are_shown_with_their_alternative_text(seen: Seen, flattened: Path) -> None:
