@@ -13,8 +13,8 @@ TOOL_COMMANDS = latexml latexmlpost latexdiff
 TEST_COMMANDS = chromium chromedriver dvipng faketime
 TEST_FILES = sfrm1000.pfb
 
-.PHONY: paper tools system system-tools system-test test test-all test-machine lint arxiv diff html verify \
-  audit new upgrade clean help
+.PHONY: paper tools system system-tools system-test test test-all test-machine lint arxiv diff html \
+  accessible tagging verify audit new upgrade clean help
 
 paper: tools ## install what is missing, then build paper.pdf
 	latexmk
@@ -50,6 +50,18 @@ upgrade: ## a later version of literate/: make upgrade FROM=<git address or fold
 
 html: arxiv system-tools ## the paper as a web page: dist/html/index.html
 	$(VENV) -m literate.webpage
+
+accessible: tagging paper ## the paper as a tagged PDF, for screen readers: dist/accessible/paper.pdf
+	latexmk -norc -pdf -bibtex- -interaction=nonstopmode -halt-on-error -jobname=paper \
+	  -outdir=dist/accessible literate/accessible.tex
+
+# The LaTeX that TeX Live 2026 came with.
+TAGGING = 2025-11-01
+
+tagging: | system
+	@found=$$(sed -n '/^\\edef\\fmtversion/{n;s/.*{\(.*\)}.*/\1/p}' "$$(kpsewhich latex.ltx)"); \
+	! expr "$$found" \< $(TAGGING) >/dev/null || { echo "make accessible: this is LaTeX $$found, and \
+	tagged PDF needs $(TAGGING) or later: install TeX Live 2026 or later"; exit 1; }
 
 # Where there is a course: make course, make grade.
 -include literate/course/make.mk

@@ -117,6 +117,20 @@ def test_fonts_of_the_tests_on_another_system(repository: Paper, tmp_path: Path)
     )
 
 
+def test_a_tagged_pdf_needs_a_new_latex(repository: Paper, tmp_path: Path):
+    path = path_without(tmp_path / "bin", "kpsewhich")
+    source, kpsewhich = tmp_path / "latex.ltx", tmp_path / "bin/kpsewhich"
+    kpsewhich.write_text(f"#!/bin/sh\necho {source}\n")
+    kpsewhich.chmod(0o755)
+    source.write_text("\\edef\\fmtversion\n   {2022-11-01}\n")
+    build = repository.run("make", "accessible", PATH=path)
+    assert build.code != 0
+    assert "this is LaTeX 2022-11-01, and tagged PDF needs 2025-11-01 or later" in build.output
+    assert build.rules == []
+    source.write_text("\\edef\\fmtversion\n   {2026-06-01}\n")
+    assert repository.run("make", "tagging", PATH=path).code == 0
+
+
 def test_one_file_lists_the_system_packages():
     groups = (PACKAGES, TOOLS, COURSE, TESTS)
     for packages in groups:
