@@ -61,8 +61,8 @@ CHANGES = {  # file, what stands there, and what would make another record
     ),
     "what a name means": (
         "models.py",
-        "preprocessing import StandardScaler",
-        "preprocessing import RobustScaler as StandardScaler",
+        "preprocessing import OneHotEncoder, StandardScaler",
+        "preprocessing import OneHotEncoder, RobustScaler as StandardScaler",
     ),
     "what a network is compared by": (
         "networks.py",
@@ -77,8 +77,8 @@ SAME = {  # and what would not
     "an empty line": ("networks.py", "    return [nn.Conv2d", "\n    return [nn.Conv2d"),
     "a model": (
         "models.py",
-        '"MLP": scaled(MLPClassifier(',
-        '"more": SVC(),\n        "MLP": scaled(MLPClassifier(',
+        '"MLP": MLPClassifier(',
+        '"more": SVC(),\n        "MLP": MLPClassifier(',
     ),
     "a data set": ("data.py", "def digits()", "def more():\n    return digits()\n\n\ndef digits()"),
     "a function of no use here": (
