@@ -78,6 +78,7 @@ my ($formats, $slow, $edited) = $ENV{TEXFORMATS};
     open STDOUT, '>', '/dev/null';
     add_hook('before_xlatex', 'take_format');
     add_hook('after_xlatex', 'name_inputs');
+    add_hook('after_xlatex', 'locate_output');
 }
 
 my $building;
@@ -334,6 +335,29 @@ sub name_inputs {
     return if $slow || $rule ne 'pdflatex';
     open my $fls, '>>', "$aux_dir1$root_filename.fls" or return;
     print $fls map { /^\w+ (?:file|stamp) ([^.].*)/ ? "INPUT $1\n" : () } read_lines("$format/inputs");
+}
+
+# In SyncTeX's records what a block has printed stands in a file of PythonTeX's, and what \py prints in
+# none.  A click on the first leads to its block, and on the second to the place before it.
+sub locate_output {
+    my $name = "$out_dir1$root_filename.synctex";
+    return unless -e "$name.gz";
+    eval { require IO::Compress::Gzip; require IO::Uncompress::Gunzip } or return;
+    IO::Uncompress::Gunzip::gunzip("$name.gz", \my $records) or return;
+    my %files = map { /^Input:(\d+):(.*)/ ? ($1 => $2) : () } split /\n/, $records;
+    my (%places, $last);
+    for (grep { /^=>PYTHONTEX#/ } read_lines("$aux_dir1$root_filename.pytxcode")) {
+        my (undef, $type, $session, $group, $number, $file, $line) = (split /#/)[0 .. 4, 9, 10];
+        my ($source) = grep { $file && $files{$_} =~ m{/\Q$file\E$} } keys %files;
+        my $output = "${type}_${session}_${group}_$number.stdout";
+        $places{$_} = ($source // 1) . ",$line" for grep { $files{$_} =~ m{/\Q$output\E$} } keys %files;
+    }
+    $records =~ s{^([\[(a-z\$])((\d+),\d+)(?=[,:])}
+        {$1 . ($last = $places{$3} || !$files{$3} && $last || $2)}gem;
+    $records =~ s/^Input:(\d+):.*\n/$places{$1} ? '' : $&/gem;
+    # LuaTeX takes a form for a page.
+    $records =~ s/^\{(\d+)\n(?:[^{}].*\n)*\}(?!\1\n)\d+\n//gm;
+    IO::Compress::Gzip::gzip(\$records, "$name(busy)") && rename "$name(busy)", "$name.gz";
 }
 
 sub fresh_format {

@@ -131,6 +131,15 @@ class Paper:
         (folder / ".venv").symlink_to(ROOT / ".venv")
         return Paper(folder)
 
+    def click(self, word: str, pdf: str = "paper.pdf") -> tuple[str, str]:
+        """Return the file and the line that a click on a word of the first page leads to."""
+        boxes = self.run("pdftotext", "-l", "1", "-bbox", pdf, "-").output
+        box, *_ = re.findall(rf'<word xMin="(.*?)" yMin="(.*?)".*>{word}</word>', boxes)
+        x, y = (float(side) + 2 for side in box)
+        found = self.run("synctex", "edit", "-o", f"1:{x}:{y}:{pdf}").output
+        file, line = re.findall(r"^(?:Input|Line):(.*)", found, flags=re.M)[:2]
+        return Path(file).name, self.read(file).splitlines()[int(line) - 1]
+
 
 def quicken(paper: Paper) -> None:
     """Give the shipped study smaller models, fewer digits and fewer seeds."""

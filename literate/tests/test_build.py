@@ -1,5 +1,6 @@
 """latexmk builds the paper in one call, never shows an old value, and does nothing twice."""
 
+import gzip
 import os
 import re
 import shutil
@@ -193,6 +194,17 @@ def test_engines_from_a_clean_tree(unbuilt: Paper, built_small: Paper, engine: s
     assert build.rules.count("pythontex") == 1
     assert words(unbuilt) == words(built_small)
     assert unbuilt.build(engine).rules == []
+    assert_clicks_lead_to_blocks(unbuilt)
+
+
+def assert_clicks_lead_to_blocks(paper: Paper, pdf: str = "paper.pdf") -> None:
+    r"""SyncTeX knows what a block prints, and the number of a `\py`, by their lines of the paper."""
+    records = gzip.decompress((paper.folder / pdf).with_suffix(".synctex.gz").read_bytes())
+    assert b".stdout" not in records
+    assert paper.click("not", pdf) == ("paper.tex", r"\begin{pycode}")  # in a figure
+    file, line = paper.click(r"0\.7500", pdf)
+    assert file == "paper.tex"
+    assert line.startswith(r"Late: \py")
 
 
 def words(paper: Paper) -> list[str]:
@@ -206,6 +218,7 @@ def test_output_directory(small: Paper, built_small: Paper) -> None:
     assert build.code == 0, build.output
     assert small.pages("build/paper.pdf") == built_small.pages()
     assert small.build("-outdir=build").rules == []
+    assert_clicks_lead_to_blocks(small, "build/paper.pdf")
     assert (small.folder / "paper.pdf").stat().st_mtime_ns == written
     # Both folders follow the same edit, and a relative path in a block is the paper's.
     small.edit("rows.csv", "a,b,c,d,kind\n", "a,b,c,d,kind\n9,9,9,9,even\n")

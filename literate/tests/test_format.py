@@ -197,6 +197,7 @@ def test_an_output_directory_has_the_same_format(paper):
     build(paper, "-outdir=out")
     log = paper.read("out/paper.log")
     assert "Document Class" not in log
+    assert paper.click("not", "out/paper.pdf") == ("paper.tex", r"\begin{pycode}")
     found = (paper.folder / "out/paper.pdf").read_bytes()
     (paper.folder / ".paper.format/pdflatex.fmt").unlink()
     assert paper.build("-g", "-outdir=out").code == 0
