@@ -198,7 +198,7 @@ def test_engines_from_a_clean_tree(unbuilt: Paper, built_small: Paper, engine: s
 
 
 def assert_clicks_lead_to_blocks(paper: Paper, pdf: str = "paper.pdf") -> None:
-    r"""SyncTeX knows what a block prints, and the number of a `\py`, by their lines of the paper."""
+    r"""SyncTeX knows what a block prints, and the number of a `\py`, by their lines."""
     records = gzip.decompress((paper.folder / pdf).with_suffix(".synctex.gz").read_bytes())
     assert b".stdout" not in records
     assert paper.click("not", pdf) == ("paper.tex", r"\begin{pycode}")  # in a figure
