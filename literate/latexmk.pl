@@ -611,7 +611,8 @@ my @causes = (
     [qr/(?:Too many|Extra) \}/ => 'there is a } too many'],
     [qr/ended by \\end|Missing \\endgroup/ => 'do each \\begin and \\end fit?'],
     [qr/File `.*' not found/   => 'correct its name, or install it: literate/apt.txt lists packages'],
-    [qr/Option clash for package/ => 'pass its options by \\PassOptionsToPackage before \\documentclass'],
+    [qr/Option clash for package/ => 'load a venue\'s style before \\input{literate/macros}, or write'
+        . ' \\PassOptionsToPackage{options}{package} before \\documentclass'],
 );
 
 # LaTeX's errors, each as one line with its file, by the parentheses in the log, and its likely cause.

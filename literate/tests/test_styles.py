@@ -1,0 +1,57 @@
+"""A paper in a venue's own style or class builds with that one's page, letters and references."""
+
+import re
+from pathlib import Path
+
+from literate import arxiv
+from literate.testing import Paper
+
+# A style of a conference as authors get it: its page, its letters, its references.
+STYLE = r"""\ProvidesPackage{conference}
+\RequirePackage[textwidth=5.5in,textheight=9in]{geometry}
+\RequirePackage[round]{natbib}
+\RequirePackage{times}
+\setlength{\parindent}{0pt}
+"""
+LOADED = r"\usepackage{conference}"
+MACROS = r"\input{literate/macros}"
+
+
+def test_style_of_a_conference(small: Paper, tmp_path: Path) -> None:
+    (small.folder / "conference.sty").write_text(STYLE, encoding="utf-8")
+    small.edit("paper.tex", MACROS, LOADED + MACROS)
+    small.edit("paper.tex", r"\author{Nobody}", r"\author{Nobody}\affiliation{Nowhere}")
+    build = small.build()
+    assert build.code == 0, build.output
+    assert "textwidth=397.48499pt" in small.read("paper.pytxcode")
+    fonts = small.run("pdffonts", "paper.pdf").output
+    assert "NimbusRomNo9L" in fonts
+    assert "LMRoman" not in re.sub(r".*LMRoman10-Regular .*", "", fonts)  # of figures
+    text = " ".join(small.pages())
+    assert "(Knuth, 1984)" in text
+    assert "Nowhere" in text
+    assert re.findall(r"\\bibstyle\{.*", small.read("paper.aux")) == [r"\bibstyle{plainnat}"]
+    # The paper may name another style of references.
+    small.edit("paper.tex", r"\bibliography{", r"\bibliographystyle{abbrvnat}\bibliography{")
+    assert small.build().code == 0
+    assert "D. E. Knuth" in small.pages()[1]
+    arxiv.write(small.folder / "paper.tex", tmp_path / "arxiv")
+    expected = arxiv.pdf_text(small.folder / "paper.pdf")
+    found = arxiv.check(tmp_path / "arxiv", expected=expected)
+    assert not any(found.values()), arxiv.report(found)
+
+
+def test_style_that_is_loaded_too_late_is_explained(small: Paper) -> None:
+    (small.folder / "conference.sty").write_text(STYLE, encoding="utf-8")
+    small.edit("paper.tex", MACROS, MACROS + LOADED)
+    build = small.build()
+    assert build.code != 0
+    last = build.output.strip().splitlines()[-1]
+    assert last.startswith("conference.sty:3: LaTeX Error: Option clash for package geometry: ")
+    assert r"load a venue's style before \input{literate/macros}" in last
+    options = r"\PassOptionsToPackage{round}{natbib}"
+    options += r"\PassOptionsToPackage{textwidth=5.5in,textheight=9in}{geometry}"
+    assert options[:21] in last
+    small.edit("paper.tex", r"\documentclass", rf"{options}\documentclass")
+    build = small.build()
+    assert build.code == 0, build.output
