@@ -611,6 +611,7 @@ my @causes = (
     [qr/(?:Too many|Extra) \}/ => 'there is a } too many'],
     [qr/ended by \\end|Missing \\endgroup/ => 'do each \\begin and \\end fit?'],
     [qr/File `.*' not found/   => 'correct its name, or install it: literate/apt.txt lists packages'],
+    [qr/already defined/       => 'choose another name: literate has this one, or a package'],
     [qr/Option clash for package/ => 'load a venue\'s style before \\input{literate/macros}, or write'
         . ' \\PassOptionsToPackage{options}{package} before \\documentclass'],
 );

@@ -442,8 +442,14 @@ SECOND = "The second page."
             r"\begin{document}",  # where LaTeX looks for an argument
             "`nosuch.sty' not",
         ),
+        (
+            r"\begin{document}",
+            "\\newtheorem{claim}{Claim}\n\\begin{document}",
+            r"\begin{document}",
+            r"Command \claim already defined: choose another name",
+        ),
     ],
-    ids=["underscore", "macro", "included file", "block", "package"],
+    ids=["underscore", "macro", "included file", "block", "package", "name"],
 )
 def test_error_of_latex_has_its_place_and_cause_on_the_last_line(small, old, new, place, message):
     (small.folder / "other.tex").write_text("Fine.\n\\oops\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """A paper in a venue's own style or class builds with that one's page, letters and references."""
 
 import re
+import shutil
 from pathlib import Path
 
 from literate import arxiv
@@ -55,3 +56,22 @@ def test_style_that_is_loaded_too_late_is_explained(small: Paper) -> None:
     small.edit("paper.tex", r"\documentclass", rf"{options}\documentclass")
     build = small.build()
     assert build.code == 0, build.output
+
+
+def test_class_with_commands_of_the_same_names(small: Paper) -> None:
+    r"""LNCS defines `\email`, and `claim` as a theorem; `\claim` is still ours."""
+    venues = small.folder / "literate/venues"
+    shutil.copy(venues / "article.tex", venues / "llncs.tex")
+    small.edit("paper.tex", "{article}", "{llncs}")
+    authors = r"\author{Nobody}\affiliation{Nowhere}\email{nobody@example.org}"
+    small.edit("paper.tex", r"\author{Nobody}", authors)
+    small.edit("paper.tex", r"\maketitle", r"\maketitle\keywords{one, two}")
+    theorem = r"\begin{claim}[ours] All \claim{rows.logistic.test > 0.1}{is well}.\end{claim}"
+    theorem += r" \claim{rows.logistic.test > 0}{The second page.}"
+    small.edit("paper.tex", "The second page.", theorem)
+    build = small.build()
+    assert build.code == 0, build.output
+    text = " ".join(small.pages())
+    for part in ("Nowhere, nobody@example.org", "Keywords: one", "Claim (ours). All is well."):
+        assert part in text
+    assert "The second page." in text
