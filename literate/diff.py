@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from literate import ROOT, arxiv
-from literate.flatten import FlattenError
+from literate.flatten import FlattenError, flatten
 
 # Commands whose content latexdiff may mark, and those that ulem must not break.
 SAFE = "num,qty,SI,unit,cref,Cref,ref,texttt,dag"
@@ -91,8 +91,9 @@ def main() -> int:
         print("name a commit, as in make diff OLD=HEAD~1", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as temporary:
-        print(f"building {sys.argv[1]} ...", flush=True)
         try:
+            flatten(ROOT / "paper.tex")  # what cannot be compared is known before a long build
+            print(f"building {sys.argv[1]} ...", flush=True)
             old = build(ROOT, sys.argv[1], Path(temporary, "paper"))
             pdf = compare(old, ROOT / "paper.tex", ROOT / "dist")
         except (DiffError, FlattenError) as error:

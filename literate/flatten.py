@@ -248,6 +248,7 @@ class _Flattener:
         self.listed = self.begun = self.ended = False
         argument, code = (f"{what} in braces is needed here" for what in ("an argument", "code"))
         refused = r"\{} cannot be followed: write it in another way"
+        biblatex = "biblatex cannot be exported: cite with natbib, and list by \\bibliography"
         newcommand = Rule(f"{NEWCOMMAND}|{OTHER}", self._definition)
         documentcommand = Rule(f"{DOCUMENTCOMMAND}|{OTHER}", self._definition)
         environments = ("newenvironment", "renewenvironment", "NewDocumentEnvironment")
@@ -261,6 +262,7 @@ class _Flattener:
             "let": Rule(NAME + r"=?\s*\\(?P<meaning>[A-Za-z@]+)", self._let),
             **dict.fromkeys(SETTINGS, Rule(OPTION + GROUP, self._setting, argument)),
             **{name: Rule("(?!)", None, refused.format(name)) for name in REFUSED},
+            **dict.fromkeys(("addbibresource", "printbibliography"), Rule("(?!)", None, biblatex)),
             **dict.fromkeys(COMMANDS, Rule(OPTION + CODE, self._command, code)),
             **dict.fromkeys(PRINTS, Rule(OPTION + OPTION, self._print)),
             **dict.fromkeys(UNREAD, Rule(rf"\*?{OPTION}\s*{CODE}")),

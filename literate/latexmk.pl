@@ -610,6 +610,8 @@ my @causes = (
     [qr/File ended|Paragraph ended|Runaway/ => 'is a } or an \\end missing?'],
     [qr/(?:Too many|Extra) \}/ => 'there is a } too many'],
     [qr/ended by \\end|Missing \\endgroup/ => 'do each \\begin and \\end fit?'],
+    [qr/biblatex\.sty|Incompatible package 'natbib'/ => 'literate has natbib and BibTeX instead of biblatex:'
+        . ' cite with \\citep and \\citet, and list by \\bibliography'],
     [qr/File `.*' not found/   => 'correct its name, or install it: literate/apt.txt lists packages'],
     [qr/already defined/       => 'choose another name: literate has this one, or a package'],
     [qr/Option clash for package/ => 'load a venue\'s style before \\input{literate/macros}, or write'

@@ -146,6 +146,7 @@ def test_the_shipped_paper_looks_hand_written(shipped: Paper, tmp_path: Path) ->
         (r"\newpage", r"\newcommand{\x}[1]{\py{#1}}\x{2}", "the last build has no output for this"),
         (r"\newpage", r"\NewDocumentCommand{\x}{s m}{\py{#2}}", r"\NewDocumentCommand with"),
         (r"\newpage", r"\newenvironment{x}{\py{1}}{}", r"\newenvironment with results"),
+        (r"\newpage", r"\addbibresource{x.bib}\newpage", "cite with natbib"),
         (r"\end{pycode}" + "\n\nMarks", "\n\nMarks", "\\begin{pycode} has no end"),
     ],
 )

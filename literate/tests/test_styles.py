@@ -1,4 +1,4 @@
-"""A paper in a venue's own style or class builds with that one's page, letters and references."""
+"""A paper in a venue's own style or class has that one's page, letters and references."""
 
 import re
 import shutil
@@ -75,3 +75,13 @@ def test_class_with_commands_of_the_same_names(small: Paper) -> None:
     for part in ("Nowhere, nobody@example.org", "Keywords: one", "Claim (ours). All is well."):
         assert part in text
     assert "The second page." in text
+
+
+def test_biblatex_is_refused_before_long_work(small: Paper) -> None:
+    small.edit("paper.tex", r"\bibliography{references}", r"\printbibliography")
+    for tool in ("arxiv", "diff"):
+        done = small.run(".venv/bin/python3", "-m", f"literate.{tool}", *["HEAD"][: tool == "diff"])
+        assert done.code == 1
+        assert re.search(r"^paper\.tex:\d+: biblatex cannot be exported: .* natbib", done.output)
+    small.edit("paper.tex", r"\title{", r"\usepackage{biblatex}\title{")
+    assert "literate has natbib" in small.build().output.strip().splitlines()[-1]
