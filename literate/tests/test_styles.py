@@ -32,8 +32,9 @@ def test_style_of_a_conference(small: Paper, tmp_path: Path) -> None:
     assert "(Knuth, 1984)" in text
     assert "Nowhere" in text
     assert re.findall(r"\\bibstyle\{.*", small.read("paper.aux")) == [r"\bibstyle{plainnat}"]
-    # The paper may name another style of references.
-    small.edit("paper.tex", r"\bibliography{", r"\bibliographystyle{abbrvnat}\bibliography{")
+    # The style may name one of references; then the paper names none.
+    (small.folder / "conference.sty").write_text(STYLE + r"\bibliographystyle{abbrvnat}")
+    small.edit("paper.tex", r"\bibliography{", r"\bibliographystyle{}\bibliography{")
     assert small.build().code == 0
     assert "D. E. Knuth" in small.pages()[1]
     arxiv.write(small.folder / "paper.tex", tmp_path / "arxiv")
