@@ -176,7 +176,8 @@ def record(
     for all but letters and digits; a position is counted from 1.  Positions also replace names that
     would not differ, such as those of the classes <=50K and >50K.  Arrays, truth values and
     estimators among the items are not results and are left out, and so are a dataclass's numbers
-    that are not finite.  An Estimate is recorded with its interval, which `\interval{key}` prints.
+    that are not finite and its fields without a repr.  An Estimate is recorded with its interval,
+    which `\interval{key}` prints.
 
     `by` names what computed the value: without it a dataclass's own name, or the document's.
     A dataclass may name units of its own: `share: Annotated[float, "share of samples"]`.  Fractions
@@ -201,7 +202,8 @@ def record(
             hints = get_type_hints(kind, include_extras=True)
         for field in fields(value):
             item = getattr(value, field.name)
-            if _is_result(item) and not (isinstance(item, float) and not isfinite(item)):
+            shown = field.repr and _is_result(item)
+            if shown and not (isinstance(item, float) and not isfinite(item)):
                 own = _unit(hints.get(field.name)) or unit
                 record(f"{key}.{slug(field.name)}", item, **{**about, "unit": own})
     elif isinstance(value, Mapping):
@@ -280,7 +282,7 @@ def _add(
     bounds, n = [], None
     if isinstance(value, Estimate):
         bounds = [bound for bound in (value.low, value.high) if isfinite(bound)]
-        n = value.n
+        n, unit = value.n, value.unit or unit
     if isinstance(value, str):
         printed, unit = [str(tex.text(value))], "text"
     elif isinstance(value, Integral):

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 from typing import Any, cast
 
 import numpy as np
@@ -30,18 +30,29 @@ from literate.cache import remembered
 from literate.sizes import n_bytes
 from pycode import data, inference
 from pycode.data import Dataset, Split
-from pycode.inference import Accuracy, Calibration, Comparison, Estimate, ResampledTest, Share
+from pycode.inference import Accuracy, Calibration, Estimate, ResampledTest, Share
+from pycode.scoring import (
+    METRICS,
+    Metric,
+    PermutationTest,
+    bootstrap_interval,
+    measured,
+    metric,
+    permutation_test,
+)
 
 Grid = Mapping[str, Sequence[Any]]
 Folds = Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]  # positions to train and to test on
 PARTS: tuple[str, ...] = ("train", "validation", "test")
+IMBALANCE = 0.8, 10  # share of the largest class, and how many times the smallest, to warn from
 
 
 @dataclass(frozen=True)
 class Score:
     """A model's accuracy, the share of samples it classifies correctly, on each part of a split.
 
-    `correct` says which samples of each part these are.
+    `correct` says which samples of each part these are.  With another `scoring` the three numbers
+    are those of that metric.
     """
 
     train: Accuracy
@@ -51,6 +62,9 @@ class Score:
     parameters: Mapping[str, Any]  # that a search has chosen
     estimator: Any = field(repr=False)  # fitted on the training samples
     correct: Mapping[str, NDArray[np.bool_]] = field(repr=False, default_factory=dict)
+    scoring: str = field(repr=False, default="accuracy")
+    # The true classes of each part and what the model predicts, if the metric is not accuracy.
+    outputs: Mapping[str, tuple[Any, Any]] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,11 +89,12 @@ class Reference:
 class CrossValidation:
     """A model's accuracies on the folds of a repeated cross-validation."""
 
-    accuracies: NDArray[np.float64] = field(repr=False)
+    accuracies: NDArray[np.float64] = field(repr=False)  # or the values of another `scoring`
     n_train: int  # samples that each fit saw
     n_test: int
     mean: Accuracy  # with Nadeau and Bengio's interval
     sd: Share  # over the folds
+    scoring: str = field(repr=False, default="accuracy")
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,7 @@ class LearningCurve:
     train_sd: tuple[Share, ...]
     validation: tuple[Accuracy, ...]
     validation_sd: tuple[Share, ...]
+    scoring: str = field(repr=False, default="accuracy")
 
 
 @dataclass(frozen=True)
@@ -133,18 +149,23 @@ class Spread:
     max: Share
 
 
-def score(estimator: BaseEstimator, split: Split) -> Score:
+def score(estimator: BaseEstimator, split: Split, *, scoring: str = "accuracy") -> Score:
     """Return the accuracies of a copy of `estimator` fitted on the training samples."""
-    return compare({"": estimator}, split)[""]
+    return compare({"": estimator}, split, scoring=scoring)[""]
 
 
-def compare(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, Score]:
+def compare(
+    candidates: Mapping[str, BaseEstimator], split: Split, *, scoring: str = "accuracy"
+) -> dict[str, Score]:
     """Return the score of each candidate, by its name.
 
-    Of a search the score has the best pipeline and its parameters.  Warns of a model whose fit has
-    not converged.
+    `scoring` is a name of `scoring.METRICS`.  Of a search the score has the best pipeline and its
+    parameters.  Warns of a model whose fit has not converged, and of classes so imbalanced that
+    accuracy tells little.
     """
-    _require_classifiers(candidates)
+    _require_classifiers(candidates, scoring)
+    if scoring == "accuracy":
+        _warn_of_imbalance(split)
     scores: dict[str, Score] = {}
     for name, (fitted, converged, *parts) in zip(
         candidates, _fit.map(_grouped(candidates.values(), split), **_arrays(split)), strict=True
@@ -155,14 +176,15 @@ def compare(candidates: Mapping[str, BaseEstimator], split: Split) -> dict[str, 
         correct = dict(zip(PARTS, parts, strict=True))
         estimator = getattr(fitted, "best_estimator_", fitted)
         chosen = getattr(fitted, "best_params_", {})
+        shares: Any = {part: inference.proportion(right) for part, right in correct.items()}
         scores[name] = Score(
-            **{part: inference.proportion(right) for part, right in correct.items()},
+            **shares,
             n_bytes=n_bytes(_last(estimator)),
             parameters={key.rpartition("__")[2]: value for key, value in chosen.items()},
             estimator=estimator,
             correct=correct,
         )
-    return scores
+    return scores if scoring == "accuracy" else _rescored(scores, split, scoring)
 
 
 def ties(scores: Mapping[str, Score]) -> list[str]:
@@ -170,7 +192,10 @@ def ties(scores: Mapping[str, Score]) -> list[str]:
 
     See `inference.indistinguishable`.
     """
-    return inference.indistinguishable({n: s.correct["validation"] for n, s in scores.items()})
+    if common_scoring(scores) == "accuracy":
+        return inference.indistinguishable({n: s.correct["validation"] for n, s in scores.items()})
+    first = max(scores, key=lambda name: scores[name].validation)
+    return inference.not_apart(first, scores, compare_pairs(scores, part="validation"))
 
 
 def best(scores: Mapping[str, Score]) -> str:
@@ -178,11 +203,37 @@ def best(scores: Mapping[str, Score]) -> str:
     return ties(scores)[0]
 
 
-def compare_pairs(
-    scores: Mapping[str, Score], *, part: str = "test"
-) -> dict[tuple[str, str], Comparison]:
-    """Compare every pair of models on the samples of one part."""
-    return inference.compare_pairs({name: s.correct[part] for name, s in scores.items()})
+def compare_pairs(scores: Mapping[str, Score], *, part: str = "test") -> dict[tuple[str, str], Any]:
+    """Compare every pair of models on the samples of one part.
+
+    The values are of `inference.Comparison`, or with another scoring than accuracy of
+    `scoring.PermutationTest`.
+    """
+    scoring = common_scoring(scores)
+    if scoring == "accuracy":
+        return inference.compare_pairs({name: s.correct[part] for name, s in scores.items()})
+    pairs = list(combinations(scores, 2))
+    differences = _differences(scores, pairs, part)
+    calls = [_paired(scores[a], scores[b], part) for a, b in pairs]
+    p_values = remembered(permutation_test).map(*zip(*calls, strict=True), scoring=scoring)
+    tests = zip(differences, p_values, inference.holm(p_values), strict=True)
+    return {pair: PermutationTest(*test) for pair, test in zip(pairs, tests, strict=True)}
+
+
+def difference(first: Score, second: Score, *, part: str = "test") -> Estimate:
+    """Return how much a model exceeds another on the samples of one part, with its interval."""
+    scores = {"first": first, "second": second}
+    if common_scoring(scores) == "accuracy":
+        return inference.difference(first.correct[part], second.correct[part])
+    return _differences(scores, [("first", "second")], part)[0]
+
+
+def common_scoring(found: Mapping[str, Score | CrossValidation]) -> str:
+    """Return the scoring of all; raises ValueError if there are several."""
+    names = sorted({one.scoring for one in found.values()})
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)} cannot be compared: give all models one scoring")
+    return names[0]
 
 
 def scaled_once(estimator: BaseEstimator, split: Split) -> tuple[BaseEstimator, Split]:
@@ -232,23 +283,28 @@ def cross_validate(
     cv: int = 5,
     repeats: int = 2,
     seed: int = 42,
+    scoring: str = "accuracy",
 ) -> dict[str, CrossValidation]:
     """Return each candidate's accuracies on the same folds of the training samples.
 
     There are `cv` times `repeats` folds.  For searches this is nested cross-validation.
     """
-    _require_classifiers(candidates)
+    _require_classifiers(candidates, scoring)
     X, y = split.X_train, split.y_train
     splits = _folds(y, split.groups, cv, seeds=range(seed, seed + repeats))
     n_train, n_test = (round(np.mean([len(part[i]) for part in splits])) for i in (0, 1))
     size = {"n_train": n_train, "n_test": n_test}
-    accuracies = _score_folds(candidates.values(), X, y, splits, split.groups)[:, :, 1]
+    found = _score_folds(candidates.values(), X, y, splits, split.groups, scoring)
+    accuracies = found[:, :, 1]
+    bounds = metric(scoring).bounds
+    own = partial(measured, scoring=scoring)
     return {
         name: CrossValidation(
             row,
             **size,
-            mean=inference.corrected_mean(row, **size, bounds=(0, 1)),
-            sd=inference.exact(row.std(ddof=1)),
+            mean=own(inference.corrected_mean(row, **size, bounds=bounds)),
+            sd=own(inference.exact(row.std(ddof=1))),
+            scoring=scoring,
         )
         for name, row in zip(candidates, accuracies, strict=True)
     }
@@ -260,34 +316,52 @@ def compare_folds(
     """Compare every pair of models on the folds of a repeated cross-validation."""
     size = next(iter(folds.values()))
     accuracies = {name: found.accuracies for name, found in folds.items()}
-    return inference.compare_folds(accuracies, n_train=size.n_train, n_test=size.n_test)
+    scoring = common_scoring(folds)
+    low, high = metric(scoring).bounds
+    tests = inference.compare_folds(
+        accuracies, n_train=size.n_train, n_test=size.n_test, bounds=(low - high, high - low)
+    )
+    return {
+        pair: replace(test, difference=measured(test.difference, scoring=scoring))
+        for pair, test in tests.items()
+    }
 
 
 def learning_curve(
-    estimator: BaseEstimator, split: Split, *, cv: int = 5, n_sizes: int = 10
+    estimator: BaseEstimator,
+    split: Split,
+    *,
+    cv: int = 5,
+    n_sizes: int = 10,
+    scoring: str = "accuracy",
 ) -> LearningCurve:
     """Return the accuracies in cross-validation for growing numbers of training samples.
 
     The numbers are `n_sizes` even shares of the training folds, the first samples of each.  As in
     the paper that this one extends, the standard deviations have ddof 0.
     """
-    _require_classifiers({"": estimator})
+    _require_classifiers({"": estimator}, scoring)
     X, y = split.X_train, split.y_train
     folds = _folds(y, split.groups, cv)
     sizes = [int(share * len(folds[0][0])) for share in np.linspace(0.1, 1, n_sizes)]
     splits = [(train[:size], test) for size in sizes for train, test in folds]
-    found = _score_folds([estimator], X, y, splits, split.groups).reshape(n_sizes, cv, 2)
-    train, validation = np.moveaxis(found, 2, 0)
+    found = _score_folds([estimator], X, y, splits, split.groups, scoring)
+    train, validation = np.moveaxis(found.reshape(n_sizes, cv, 2), 2, 0)
 
     def means(part: NDArray[np.float64]) -> tuple[Estimate, ...]:
-        return tuple(_over_folds(row, len(y), n) for n, row in zip(sizes, part, strict=True))
+        over = [_over_folds(row, len(y), n, scoring) for n, row in zip(sizes, part, strict=True)]
+        return tuple(over)
+
+    def sds(part: NDArray[np.float64]) -> tuple[float, ...]:
+        return tuple(measured(inference.exact(sd), scoring=scoring) for sd in part.std(axis=1))
 
     return LearningCurve(
         sizes=tuple(sizes),
         train=means(train),
-        train_sd=tuple(map(inference.exact, train.std(axis=1))),
+        train_sd=sds(train),
         validation=means(validation),
-        validation_sd=tuple(map(inference.exact, validation.std(axis=1))),
+        validation_sd=sds(validation),
+        scoring=scoring,
     )
 
 
@@ -408,12 +482,14 @@ def fit_score(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> float
     return fitted.fit(X, y).score(X_test, y_test)
 
 
-def _require_classifiers(candidates: Mapping[str, Any]) -> None:
-    """Raise TypeError for the first candidate that is not a classifier.
+def _require_classifiers(candidates: Mapping[str, Any], scoring: str = "accuracy") -> None:
+    """Raise TypeError for the first candidate that is not a classifier, or lacks probabilities.
 
     Other models have no accuracy: a regressor's score, R squared, would be printed as one.
     """
+    needed = metric(scoring).probabilistic
     for name, candidate in candidates.items():
+        called = f"the candidate {name!r}" if name else "the estimator"
         created = not isinstance(candidate, type)  # scikit-learn 1.7 takes a class as well
         try:
             # The mixin alone, without a BaseEstimator, has no tags to ask.
@@ -421,12 +497,68 @@ def _require_classifiers(candidates: Mapping[str, Any]) -> None:
         except (AttributeError, TypeError):
             found = False
         if not found:
-            called = f"the candidate {name!r}" if name else "the estimator"
             advice = "replace it" if created else "create it, with parentheses"
             raise TypeError(
                 f"{called} is no classifier: {candidate!r}: {advice}, since accuracy is"
                 " defined for classifiers alone (scikit-learn's is_classifier)"
             )
+        if needed and not hasattr(candidate, "predict_proba"):
+            raise TypeError(
+                f"{called} has no predict_proba, which scoring={scoring!r} needs: {candidate!r}:"
+                " give it probability=True if it has that parameter, wrap it in scikit-learn's"
+                " CalibratedClassifierCV, or take another scoring"
+            )
+
+
+def _warn_of_imbalance(split: Split) -> None:
+    """Warn if a model that names the largest class alone would have a high accuracy."""
+    counts = np.bincount(split.y_train, minlength=len(split.classes))
+    shares = counts / counts.sum()
+    largest, smallest = shares.argmax(), shares.argmin()
+    if shares[largest] > IMBALANCE[0] or counts[largest] >= IMBALANCE[1] * counts[smallest]:
+        message = (
+            f"class {split.classes[largest]!r} has {shares[largest]:.1%} of the training samples"
+            f" and class {split.classes[smallest]!r} {shares[smallest]:.1%}: accuracy tells little"
+            ' of small classes, and scoring="balanced_accuracy" or "f1_macro" tells more'
+        )
+        warnings.warn(message, stacklevel=1)  # here, so that it is given once
+
+
+def _rescored(scores: Mapping[str, Score], split: Split, scoring: str) -> dict[str, Score]:
+    """Return the scores with the values of another metric than accuracy."""
+    places = list(product(scores, PARTS))
+    true = [getattr(split, f"y_{part}") for _, part in places]
+    fitted = [scores[name].estimator for name, _ in places]
+    X = [getattr(split, f"X_{part}") for _, part in places]
+    predict = remembered(Metric.outputs)
+    found = predict.map([metric(scoring)] * len(X), fitted, X, n_classes=len(split.classes))
+    values = remembered(bootstrap_interval).map(true, found, scoring=scoring)
+    of = dict(zip(places, zip(true, found, values, strict=True), strict=True))
+    return {
+        name: replace(
+            one,
+            **{part: of[name, part][2] for part in PARTS},
+            scoring=scoring,
+            outputs={part: of[name, part][:2] for part in PARTS},
+        )
+        for name, one in scores.items()
+    }
+
+
+def _paired(first: Score, second: Score, part: str) -> tuple[Any, Any, Any]:
+    """Return the true classes of a part and both models' outputs; raises ValueError for others."""
+    (y, some), (other, others) = first.outputs[part], second.outputs[part]
+    if not np.array_equal(y, other):
+        raise ValueError(f"the {part} samples are not the same: compare models of one split")
+    return y, some, others
+
+
+def _differences(
+    scores: Mapping[str, Score], pairs: Iterable[tuple[str, str]], part: str
+) -> list[Estimate]:
+    calls = [_paired(scores[a], scores[b], part) for a, b in pairs]
+    scoring = common_scoring(scores)
+    return remembered(bootstrap_interval).map(*zip(*calls, strict=True), scoring=scoring)
 
 
 def _last(estimator: Any) -> Any:
@@ -481,6 +613,7 @@ def _score_folds(
     y: Any,
     folds: Folds,
     groups: NDArray[Any] | None,
+    scoring: str = "accuracy",
 ) -> NDArray[np.float64]:
     """Return the accuracies on the two parts of each fold, (n_estimators, n_folds, 2)."""
     estimators = list(estimators)
@@ -492,15 +625,18 @@ def _score_folds(
         )
         for estimator, (train, test) in product(estimators, folds)
     ]
-    accuracies = _fit_fold.map(*zip(*fits, strict=True), X=X, y=y)
+    accuracies = _fit_fold.map(*zip(*fits, strict=True), X=X, y=y, metric=metric(scoring))
     return np.reshape(accuracies, (len(estimators), len(folds), 2))
 
 
-def _over_folds(accuracies: NDArray[np.float64], n: int, n_train: int = 0) -> Estimate:
+def _over_folds(
+    accuracies: NDArray[np.float64], n: int, n_train: int = 0, scoring: str = "accuracy"
+) -> Any:
     """Return the folds' mean accuracy, with its interval, if all `n` samples are tested once."""
     n_test = n // len(accuracies)
-    n_train = n_train or n - n_test
-    return inference.corrected_mean(accuracies, n_train=n_train, n_test=n_test, bounds=(0, 1))
+    size = {"n_train": n_train or n - n_test, "n_test": n_test}
+    mean = inference.corrected_mean(accuracies, **size, bounds=metric(scoring).bounds)
+    return measured(mean, scoring=scoring)
 
 
 def _spread(
@@ -558,12 +694,18 @@ def _fit(
 
 
 @remembered
-def _fit_fold(estimator: Any, train: Any, test: Any, X: Any, y: Any) -> tuple[float, float]:
+def _fit_fold(
+    estimator: Any, train: Any, test: Any, X: Any, y: Any, metric: Metric = METRICS["accuracy"]
+) -> tuple[float, float]:
     """Fit a copy on samples `train` and return its accuracies on `train` and on `test`."""
     fitted: Any = clone(estimator)
     with warnings.catch_warnings():
         # `compare` warns of the models that the paper reports, and a search may try any others.
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(data.take(X, train), y[train])
+
+    def found(X: Any, some: Any) -> float:
+        return metric.value(some, metric.outputs(fitted, X, n_classes=1 + int(y.max())))
+
     parts = [(data.take(X, positions), y[positions]) for positions in (train, test)]
-    return fitted.score(*parts[0]), fitted.score(*parts[1])
+    return found(*parts[0]), found(*parts[1])

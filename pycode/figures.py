@@ -26,12 +26,21 @@ from literate.drawing import (
     markers,
     panels,
 )
-from pycode.evaluation import CrossValidation, LearningCurve, Score, Spread, Variant
+from pycode.evaluation import (
+    CrossValidation,
+    LearningCurve,
+    Score,
+    Spread,
+    Variant,
+    common_scoring,
+)
 from pycode.inference import Calibration, Estimate
 from pycode.inspection import Confidence, Importances, precision_at
+from pycode.scoring import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 ACCURACY = "accuracy in %"
 FEWEST = 5  # samples in a bin that the reliability diagram shows
@@ -57,9 +66,9 @@ def performance(
 ) -> Drawn:
     r"""Draw the models' performance and return its `\includegraphics`.
 
-    Panels: (a) accuracy on each part of the split, with intervals; (b) on the folds of a
-    cross-validation, with mean and standard deviation; (c) learning curve; (d) confusion matrix of
-    `best`.
+    Panels: (a) accuracy, or another metric, on each part of the split, with intervals; (b) on the
+    folds of a cross-validation, with mean and standard deviation; (c) learning curve; (d) confusion
+    matrix of `best`.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_accuracies(axes[0], scores)
@@ -70,10 +79,11 @@ def performance(
     right = np.trace(confusion) / confusion.sum()
     means = ", ".join(f"{name} {found.mean:.2f}" for name, found in folds.items())
     return fig, (
-        f"Four panels. (a) Test accuracy: {_listed(scores, 'test')}."
-        f" (b) Cross-validation accuracy: {means}."
-        f" (c) Learning curve: validation accuracy goes from {low:.2f} with {curve.sizes[0]}"
-        f" samples to {high:.2f} with {curve.sizes[-1]}; training accuracy ends at"
+        f"Four panels. (a) Test {_metric(scores)}: {_listed(scores, 'test')}."
+        f" (b) Cross-validation {_metric(folds)}: {means}."
+        f" (c) Learning curve: validation {METRICS[curve.scoring].label} goes from {low:.2f} with"
+        f" {curve.sizes[0]} samples to {high:.2f} with {curve.sizes[-1]}; training"
+        f" {METRICS[curve.scoring].label} ends at"
         f" {curve.train[-1]:.2f}."
         f" (d) Confusion matrix of {best}: {right:.1%} of {confusion.sum()} test samples are on"
         " the diagonal."
@@ -92,7 +102,8 @@ def behaviour(
     r"""Draw the models' behaviour and return its `\includegraphics`.
 
     Panels: (a) the forest's importances, ranked; (b) confidence of the MLP on test samples; (c)
-    accuracy against the size of the fitted model; (d) validation against training accuracy.
+    accuracy, or another metric, against the size of the fitted model; (d) the same in validation
+    against training.
     """
     fig, axes = panels(width, fontsize, rows=2, columns=2, height=0.6 * inches(width))
     _draw_importances(axes[0], importances)
@@ -101,13 +112,14 @@ def behaviour(
     _draw_generalisation(axes[3], scores)
     sizes = ", ".join(f"{name} {score.n_bytes / 1e3:.0f} kB" for name, score in scores.items())
     gaps = ", ".join(f"{name} {s.train - s.validation:.2f}" for name, s in scores.items())
+    metric = _metric(scores)
     return fig, (
         f"Four panels. (a) Importances of {len(importances.values)} features, ranked: they fall"
         f" from {importances.largest:.3f} to {importances.values.min():.3f}."
         f" (b) Histogram of confidence: mean {confidence.mean_correct:.2f} on samples classified"
         f" correctly, {confidence.mean_wrong:.2f} on the others."
-        f" (c) Accuracy against the size of the fitted model: {sizes}."
-        f" (d) Training minus validation accuracy: {gaps}."
+        f" (c) {metric[0].upper()}{metric[1:]} against the size of the fitted model: {sizes}."
+        f" (d) Training minus validation {metric}: {gaps}."
     )
 
 
@@ -338,8 +350,9 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
     ax.margins(x=0.1, y=0.2)  # with the legend below
     ax.grid(axis="y")
     ax.legend(loc="lower center", ncols=3)
-    ax.set(ylabel=ACCURACY, title="(a) accuracy on each part of the samples")
-    in_percent(ax.yaxis)
+    label = _metric(scores)
+    ax.set(title=f"(a) {label} on each part of the samples")
+    _label(label, ax.yaxis)
 
 
 def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
@@ -352,20 +365,22 @@ def _draw_folds(ax: Axes, folds: Mapping[str, CrossValidation]) -> None:
     ax.set_xticks(range(len(folds)), list(folds))
     ax.margins(x=0.1)
     ax.grid(axis="y")
-    ax.set(ylabel=f"{ACCURACY}, mean, s.d.", title="(b) cross-validation")
-    in_percent(ax.yaxis)
+    ax.set(title="(b) cross-validation")
+    _label(_metric(folds), ax.yaxis, after=", mean, s.d.")
 
 
 def _draw_learning_curve(ax: Axes, curve: LearningCurve) -> None:
-    for part in ("train", "validation"):
+    label, parts = METRICS[curve.scoring].label, ("train", "validation")
+    span = 1 if label == "accuracy" else np.ptp([getattr(curve, part) for part in parts])
+    for part in parts:
         mean, sd = np.array(getattr(curve, part)), np.array(getattr(curve, f"{part}_sd"))
         ax.plot(curve.sizes, mean, MARKERS[part], ls="-", color=PARTS[part])
         ax.fill_between(curve.sizes, mean - sd, mean + sd, color=PARTS[part], alpha=0.3, lw=0)
-        below = mean[-1] - (0.03 if part == "train" else 0.07)
+        below = mean[-1] - (0.03 if part == "train" else 0.07) * span
         ax.text(curve.sizes[-1], below, part, ha="right", va="top", color=PARTS[part])
     ax.grid(axis="y")
-    ax.set(xlabel="training samples", ylabel=f"{ACCURACY}, mean, s.d.", title="(c) learning curve")
-    in_percent(ax.yaxis)
+    ax.set(xlabel="training samples", title="(c) learning curve")
+    _label(label, ax.yaxis, after=", mean, s.d.")
 
 
 def _draw_confusion(
@@ -440,21 +455,21 @@ def _draw_complexity(ax: Axes, scores: Scores) -> None:
         ax.plot(size, score.train, "o", markerfacecolor="white", color=colour)
         ax.plot(size, score.validation, "o", color=colour)
     logarithmic(ax)
-    ax.set(xlabel="size of the fitted model in kB", ylabel=ACCURACY, title="(c) size of the model")
-    in_percent(ax.yaxis)
+    ax.set(xlabel="size of the fitted model in kB", title="(c) size of the model")
+    _label(_metric(scores), ax.yaxis)
 
 
 def _draw_generalisation(ax: Axes, scores: Scores) -> None:
     ends = [value for score in scores.values() for value in (score.train, score.validation)]
     low, styles = min(ends) - 0.05, _styles(scores)
-    ax.plot([low, 1], [low, 1], color="0.5", ls="--")
+    label, high = _metric(scores), METRICS[common_scoring(scores)].bounds[1]
+    ax.plot([low, high], [low, high], color="0.5", ls="--")
     for name, score in scores.items():
         draw_estimates(ax, [score.train], [score.validation], ls="", label=name, **styles[name])
     ax.legend(loc="upper left")
-    ax.set(
-        xlabel=f"training {ACCURACY}", ylabel=f"validation {ACCURACY}", title="(d) generalisation"
-    )
-    in_percent(ax.xaxis, ax.yaxis)
+    ax.set(title="(d) generalisation")
+    _label(label, ax.xaxis, before="training ")
+    _label(label, ax.yaxis, before="validation ")
 
 
 def _draw_activations(ax: Axes, variants: Sequence[Variant]) -> None:
@@ -644,6 +659,18 @@ def _draw_tile(
     x, y = (start + np.linspace(0, side, n + 1) for start in corner)
     ax.pcolormesh(x, y, np.reshape(pixels, (n, n)), clip_on=False, **colouring)
     ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", clip_on=False))
+
+
+def _metric(found: Scores | Mapping[str, CrossValidation]) -> str:
+    return METRICS[common_scoring(found)].label
+
+
+def _label(metric: str, axis: Axis, *, before: str = "", after: str = "") -> None:
+    """Label an axis by a metric, in percent if it is accuracy."""
+    share = metric == "accuracy"
+    axis.set_label_text(f"{before}{ACCURACY if share else metric}{after}")
+    if share:
+        in_percent(axis)
 
 
 def _series(found: Mapping[str, Mapping[str, Estimate]]) -> str:

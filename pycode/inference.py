@@ -5,11 +5,11 @@ knows only arrays, no data set and no model.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import inf, sqrt
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -211,11 +211,18 @@ def indistinguishable(correct: Mapping[str, ArrayLike]) -> list[str]:
     several such models it is the first.
     """
     best = max(correct, key=lambda name: np.asarray(correct[name]).mean())
-    pairs = compare_pairs(correct).items()
+    return not_apart(best, correct, compare_pairs(correct))
+
+
+def not_apart(best: str, names: Iterable[str], pairs: Mapping[tuple[str, str], Any]) -> list[str]:
+    """Return `best` and the models that do not differ from it, by the `p_holm` of all pairs."""
     apart = {
-        name for pair, found in pairs if best in pair and found.p_holm <= ALPHA for name in pair
+        name
+        for pair, found in pairs.items()
+        if best in pair and found.p_holm <= ALPHA
+        for name in pair
     }
-    return [name for name in correct if name == best or name not in apart]
+    return [name for name in names if name == best or name not in apart]
 
 
 def corrected_mean(
@@ -245,7 +252,7 @@ def paired_t_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
 
 
 def corrected_t_test(
-    first: ArrayLike, second: ArrayLike, *, n_train: int, n_test: int
+    first: ArrayLike, second: ArrayLike, *, n_train: int, n_test: int, bounds: Bounds = (-1, 1)
 ) -> ResampledTest:
     """Compare two models' accuracies on the same folds by the corrected resampled t-test.
 
@@ -259,16 +266,17 @@ def corrected_t_test(
     t, p = _t_test(values, _corrected_error(values, n_train, n_test))
     _, p_uncorrected = _t_test(values, stats.sem(values))
     effect, _ = _t_test(values, values.std(ddof=1))  # like t, infinite for equal differences
-    interval = corrected_mean(values, n_train=n_train, n_test=n_test, bounds=(-1, 1))
+    interval = corrected_mean(values, n_train=n_train, n_test=n_test, bounds=bounds)
     return ResampledTest(interval, t, p, p, p_uncorrected, effect)
 
 
 def compare_folds(
-    accuracies: Mapping[str, ArrayLike], *, n_train: int, n_test: int
+    accuracies: Mapping[str, ArrayLike], *, n_train: int, n_test: int, bounds: Bounds = (-1, 1)
 ) -> dict[tuple[str, str], ResampledTest]:
     """Apply the corrected t-test to every pair of models on the folds, with Holm's correction."""
+    size: Any = {"n_train": n_train, "n_test": n_test, "bounds": bounds}
     tests = {
-        (a, b): corrected_t_test(accuracies[a], accuracies[b], n_train=n_train, n_test=n_test)
+        (a, b): corrected_t_test(accuracies[a], accuracies[b], **size)
         for a, b in combinations(accuracies, 2)
     }
     adjusted = holm([test.p for test in tests.values()])

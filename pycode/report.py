@@ -26,6 +26,7 @@ from pycode.inference import (
     Share,
 )
 from pycode.inspection import Confidence, Importances
+from pycode.scoring import METRICS
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Best:
     validation: Accuracy
     test: Accuracy
     over_baseline: Difference  # on the test set
+    metric: str | None = None  # if it is not accuracy
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def comparison(
         for model, score in scores.items()
     }
     models_differ = Range(
-        over_baseline=min(_over(score, baseline) for score in scores.values()),
+        over_baseline=min(evaluation.difference(s, baseline) for s in scores.values()),
         spread=Estimate(max(accuracies) - min(accuracies)),
         min_p_test=min(pair.p_holm for pair in pairs.values()),
         min_p_folds=min(test.p_holm for test in tests.values()),
@@ -113,12 +115,14 @@ def best(scores: Mapping[str, Score], split: Split) -> Best:
     """Return what is said of the selected model."""
     name = evaluation.best(scores)
     score, ties = scores[name], len(evaluation.ties(scores))
-    return Best(name, ties, score.validation, score.test, _over(score, majority(split)))
+    over = evaluation.difference(score, majority(split, scoring=score.scoring))
+    metric = None if score.scoring == "accuracy" else METRICS[score.scoring].label
+    return Best(name, ties, score.validation, score.test, over, metric)
 
 
-def majority(split: Split) -> Score:
+def majority(split: Split, *, scoring: str = "accuracy") -> Score:
     """Return the score of the model that names the most frequent class."""
-    return evaluation.score(models.baseline(), split)
+    return evaluation.score(models.baseline(), split, scoring=scoring)
 
 
 def learning_curve(name: str, curve: LearningCurve) -> None:
@@ -126,7 +130,8 @@ def learning_curve(name: str, curve: LearningCurve) -> None:
     gaps = [float(t - v) for t, v in zip(curve.train, curve.validation, strict=True)]
     results.record(f"{name}.learning_curve", curve)
     gap = {"first": gaps[0], "last": gaps[-1]}
-    results.record(f"{name}.gap", gap, unit="difference of shares")
+    unit = "difference of shares" if curve.scoring == "accuracy" else "1"
+    results.record(f"{name}.gap", gap, unit=unit)
 
 
 def ablation(
@@ -341,6 +346,19 @@ def data_table(summaries: Mapping[str, Summary]) -> str:
     )
 
 
+def score_table(scores: Mapping[str, Score]) -> str:
+    """Return the table of any models by any metric: accuracy in percent, others as they are."""
+    share = evaluation.common_scoring(scores) == "accuracy"
+    return tex.table(
+        ["model", "validation", "test"],
+        [
+            [name, *(tex.percent(v) if share else v for v in (s.validation, s.test))]
+            for name, s in scores.items()
+        ],
+        digits=1 if share else 3,
+    )
+
+
 def main_table(
     columns: Mapping[str, tuple[Mapping[str, Score], Mapping[str, CrossValidation], Score]],
     networks: Mapping[str, Any],
@@ -464,7 +482,3 @@ def calibration_table(calibrations: Mapping[str, Calibration]) -> str:
         [[name, c.log_loss, c.brier, c.ece] for name, c in calibrations.items()],
         digits=3,
     )
-
-
-def _over(score: Score, baseline: Score) -> Estimate:
-    return inference.difference(score.correct["test"], baseline.correct["test"])

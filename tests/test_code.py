@@ -16,11 +16,12 @@ IMPORTS = {
     "data": set(),
     "models": set(),
     "inference": set(),
-    "evaluation": {"data", "inference"},
+    "scoring": {"inference"},
+    "evaluation": {"data", "inference", "scoring"},
     "inspection": {"data", "inference"},
-    "figures": {"evaluation", "inference", "inspection"},
+    "figures": {"evaluation", "inference", "inspection", "scoring"},
     "networks": {"data", "models", "evaluation", "inference"},
-    "report": {"data", "models", "evaluation", "inference", "inspection"},
+    "report": {"data", "models", "evaluation", "inference", "inspection", "scoring"},
 }
 
 

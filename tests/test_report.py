@@ -56,7 +56,7 @@ def score(
     """A model that gets all samples right but some to validate and to test on."""
     correct = {"train": right(180, []), "validation": right(60, validation)}
     correct["test"] = right(60, test)
-    shares = {part: inference.proportion(some) for part, some in correct.items()}
+    shares: Any = {part: inference.proportion(some) for part, some in correct.items()}
     return Score(**shares, n_bytes=8, parameters=parameters, estimator=estimator, correct=correct)
 
 
@@ -76,7 +76,7 @@ PAIRS = [f"{a}_{b}".lower() for a, b in combinations(TUNED, 2)]
 
 
 def cross_validation(*accuracies: float) -> CrossValidation:
-    values, size = np.array(accuracies), {"n_train": 144, "n_test": 36}
+    values, size = np.array(accuracies), dict[str, Any](n_train=144, n_test=36)
     mean = inference.corrected_mean(values, **size, bounds=(0, 1))
     return CrossValidation(values, **size, mean=mean, sd=float(values.std(ddof=1)))
 

@@ -89,7 +89,7 @@ else:
 EACH = ("LogisticRegression", "RandomForestClassifier", "SVC", "MLPClassifier")
 ALL = {**dict.fromkeys(EACH, 4), "MLPClassifier": 16}
 FOLDS = {**dict.fromkeys(EACH, 3), "MLPClassifier": 15}
-EVALUATION = "fitted.score(*parts[1])"
+EVALUATION = "found(*parts[1])"
 
 
 class Study:
