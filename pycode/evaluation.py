@@ -505,8 +505,8 @@ def _require_classifiers(candidates: Mapping[str, Any], scoring: str = "accuracy
         if needed and not hasattr(candidate, "predict_proba"):
             raise TypeError(
                 f"{called} has no predict_proba, which scoring={scoring!r} needs: {candidate!r}:"
-                " give it probability=True if it has that parameter, wrap it in scikit-learn's"
-                " CalibratedClassifierCV, or take another scoring"
+                " wrap it in scikit-learn's CalibratedClassifierCV(model, ensemble=False), or take"
+                " another scoring"
             )
 
 
