@@ -337,16 +337,18 @@ def learning_curve(
 ) -> LearningCurve:
     """Return the accuracies in cross-validation for growing numbers of training samples.
 
-    The numbers are `n_sizes` even shares of the training folds, the first samples of each.  As in
-    the paper that this one extends, the standard deviations have ddof 0.
+    The numbers are `n_sizes` even shares of the training folds, the first samples of each, without
+    those too small to hold two classes.  As in the paper that this one extends, the standard
+    deviations have ddof 0.
     """
     _require_classifiers({"": estimator}, scoring)
     X, y = split.X_train, split.y_train
     folds = _folds(y, split.groups, cv)
     sizes = [int(share * len(folds[0][0])) for share in np.linspace(0.1, 1, n_sizes)]
+    sizes = [n for n in sizes if all(len(np.unique(y[train[:n]])) > 1 for train, _ in folds)]
     splits = [(train[:size], test) for size in sizes for train, test in folds]
     found = _score_folds([estimator], X, y, splits, split.groups, scoring)
-    train, validation = np.moveaxis(found.reshape(n_sizes, cv, 2), 2, 0)
+    train, validation = np.moveaxis(found.reshape(len(sizes), cv, 2), 2, 0)
 
     def means(part: NDArray[np.float64]) -> tuple[Estimate, ...]:
         over = [_over_folds(row, len(y), n, scoring) for n, row in zip(sizes, part, strict=True)]

@@ -596,3 +596,15 @@ def test_groups_stay_together_in_every_fold_and_search():
         assert abs(nested.mean - 0.5) < 0.2
     calibrated = evaluation.calibrations({"SVM": SVC(random_state=0)}, grouped)
     assert calibrated["SVM"].log_loss > 0.5
+
+
+def test_learning_curve_begins_where_there_are_two_classes():
+    made = np.random.default_rng(0).normal(size=(40, 2))
+    dataset = data.Dataset(made, np.repeat([0, 1], [30, 10]), ("a", "b"))
+    split = data.split(dataset)
+    order = np.argsort(split.y_train, kind="stable")  # the second class comes last
+    split = replace(split, X_train=split.X_train[order], y_train=split.y_train[order])
+    curve = evaluation.learning_curve(LogisticRegression(), split, cv=3)
+    assert np.bincount(split.y_train).tolist() == [18, 6]  # of which a fold trains on 12 and 4
+    assert curve.sizes == (14, 16)
+    assert len(curve.train) == len(curve.validation) == 2
