@@ -195,8 +195,8 @@ def read_images(
     The images are PNG, JPEG or TIFF; a relative path starts in the paper's folder.  Each becomes a
     row of X at `size` (height, width): grey values from 0 to 255 or, in `color`, all red, all green
     and all blue ones.  One of other proportions is refused, unless `fit` says "crop", "pad" or
-    "stretch".  literate.images.read says more.  10 000 images of 64 x 64 pixels take 0.5 GB to read,
-    and in colour 1.3 GB.
+    "stretch".  literate.images.read says more.  Of 64 x 64 pixels 10 000 images take 0.5 GB to
+    read, and in colour 1.3 GB.
 
     Raises DataError, which names the file, what is there and what to do.
     """
