@@ -648,6 +648,9 @@ def _spread(
 ) -> dict[str, Spread]:
     """Return the spread of each candidate over splits, with parameters to set if it has them."""
     _require_classifiers(candidates)
+    for name, model in candidates.items():  # a search's score is that of its own scoring
+        if getattr(model, "scoring", None) not in (None, "accuracy"):
+            raise ValueError(f"{name!r} is tuned by {model.scoring}: a spread needs accuracy")
     fits = []
     for model, (split, parameters) in product(candidates.values(), runs):
         known = _last(model).get_params().keys() & parameters.keys()

@@ -79,14 +79,19 @@ def candidates(
 
 
 def tuned(
-    candidates: Mapping[str, Pipeline], *, n_settings: int = 8, seed: int = 42
+    candidates: Mapping[str, Pipeline],
+    *,
+    n_settings: int = 8,
+    seed: int = 42,
+    scoring: str | None = None,
 ) -> dict[str, BaseEstimator]:
     """Return each candidate as a search that tunes it when it is fitted, all on one budget.
 
     A search draws `n_settings` settings from SPACES and compares them by successive halving
     (Jamieson 2016): all on a quarter of the samples, the best quarter of the settings on all
     samples.  A quarter of the samples of each round is held out to score the settings.  The winner
-    is fitted to all samples.  A candidate without a space is returned as it is.
+    is fitted to all samples.  A candidate without a space is returned as it is.  `scoring` is that
+    of scikit-learn's searches, which compare settings by accuracy without it.
     """
     options: Any = {
         "n_candidates": n_settings,
@@ -95,6 +100,7 @@ def tuned(
         "cv": StratifiedShuffleSplit(1, test_size=0.25, random_state=seed),
         "random_state": seed,
         "error_score": "raise",
+        "scoring": scoring,
     }
     searches: dict[str, BaseEstimator] = {}
     for name, candidate in candidates.items():

@@ -20,13 +20,14 @@ from sklearn.naive_bayes import GaussianNB
 
 import literate
 from literate import kept
-from pycode import inference
+from pycode import inference, scoring
 
 Test = Callable[[NDArray[np.bool_], NDArray[np.bool_]], float]
 
 CODE, RECORD = "results/simulation.py", Path(__file__).with_suffix(".json")
 DRAWS = 10_000  # of samples, for the intervals
 STUDIES = 2_000  # with a repeated cross-validation each, for the t-test
+RESAMPLED = 1_000  # studies of imbalanced classes, with bootstraps and permutations each
 SEED = 42
 
 
@@ -88,6 +89,30 @@ def t_test_rejects(*size: float) -> dict[str, float]:
     return {"corrected": float(corrected), "uncorrected": float(uncorrected)}
 
 
+def imbalanced(seed: int, n: int, *recalls: float) -> tuple[bool, bool, bool]:
+    """Return whether BCa intervals cover a balanced accuracy and the difference of two equal ones.
+
+    The third item is whether the permutation test rejects that they are equal.  Of `n` samples 60 %
+    are of the first class, 30 % of the second and 10 % of the third.
+    """
+    rng = np.random.default_rng([SEED, seed, n])
+    y = np.repeat([0, 1, 2], [6 * n // 10, 3 * n // 10, n // 10])
+    wrong = rng.random((2, n)) >= np.array(recalls)[y]
+    first, second = (y + wrong * rng.integers(1, 3, (2, n))) % 3
+    how = {"scoring": "balanced_accuracy"}
+    found = scoring.bootstrap_interval(y, first, **how)
+    apart = scoring.bootstrap_interval(y, first, second, **how)
+    p = scoring.permutation_test(y, first, second, n_draws=999, **how)
+    covers = found.low <= np.mean(recalls) <= found.high, apart.low <= 0 <= apart.high
+    return *covers, p <= inference.ALPHA
+
+
+def of_imbalanced(*kind: float) -> list[float]:
+    """Return the shares of studies in which each item of `imbalanced` is true."""
+    found = Parallel(n_jobs=-1)(delayed(imbalanced)(seed, *kind) for seed in range(RESAMPLED))
+    return np.mean(np.array(found), axis=0).tolist()
+
+
 def main() -> None:
     """Write the record and print it."""
     rng = np.random.default_rng(SEED)
@@ -101,6 +126,10 @@ def main() -> None:
         for p in (0.0, 0.02, 0.05)
         for n in (200, 400, 1000)
     ]
+    recalls = (0.9, 0.8, 0.6), (0.95, 0.9, 0.8)
+    balanced, apart, permuted = zip(
+        *(of_imbalanced(n, *some) for n in (100, 400) for some in recalls), strict=True
+    )
     results = {
         "seed": SEED,
         "draws": DRAWS,
@@ -113,6 +142,12 @@ def main() -> None:
         "equivalence": {"max": max(margin)},
         "t_test": t_test_rejects(1200, 5, 32, 0.3),  # the paper's training samples
         "t_test_small": t_test_rejects(100, 2, 10, 0.2),  # where models hardly learn
+        "imbalanced": {
+            "studies": RESAMPLED,
+            "balanced_accuracy": {"min": min(balanced), "max": max(balanced)},
+            "difference": {"min": min(apart), "max": max(apart)},
+            "permutation": {"max": max(permuted)},
+        },
     }
     text = kept.text(results, code=CODE, inputs={}, environment=literate.versions("computes"))
     RECORD.write_text(text, encoding="utf-8")

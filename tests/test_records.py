@@ -15,6 +15,10 @@ def test_the_simulation_is_of_this_code() -> None:
     for kind, least in (("proportion", 0.92), ("difference", 0.93)):  # of 35 samples and more
         assert least <= record[kind]["min"] <= record[kind]["max"] <= 0.97
     assert record["mcnemar"]["max"] <= 0.05 <= record["equivalence"]["max"] <= 0.07
+    imbalanced = record["imbalanced"]  # of 10 samples in the smallest class, and more
+    for kind, least in (("balanced_accuracy", 0.9), ("difference", 0.87)):
+        assert least <= imbalanced[kind]["min"] <= imbalanced[kind]["max"] <= 0.98
+    assert imbalanced["permutation"]["max"] <= 0.07
     assert record["t_test"]["corrected"] <= 0.06 < 0.3 < record["t_test"]["uncorrected"]
 
 

