@@ -200,7 +200,7 @@ def bca(
 
 
 def permutation_test(
-    y: Any, first: Any, second: Any, *, scoring: str, n_draws: int = 4_999, seed: int = 42
+    y: Any, first: Any, second: Any, *, scoring: str, n_draws: int = 9_999, seed: int = 42
 ) -> float:
     """Return the p-value of the hypothesis that two models' outputs are interchangeable.
 
