@@ -297,13 +297,12 @@ def cross_validate(
     found = _score_folds(candidates.values(), X, y, splits, split.groups, scoring)
     accuracies = found[:, :, 1]
     bounds = metric(scoring).bounds
-    own = partial(measured, scoring=scoring)
     return {
         name: CrossValidation(
             row,
             **size,
-            mean=own(inference.corrected_mean(row, **size, bounds=bounds)),
-            sd=own(inference.exact(row.std(ddof=1))),
+            mean=measured(inference.corrected_mean(row, **size, bounds=bounds), scoring=scoring),
+            sd=measured(inference.exact(row.std(ddof=1)), scoring=scoring),
             scoring=scoring,
         )
         for name, row in zip(candidates, accuracies, strict=True)
@@ -649,8 +648,8 @@ def _spread(
     """Return the spread of each candidate over splits, with parameters to set if it has them."""
     _require_classifiers(candidates)
     for name, model in candidates.items():  # a search's score is that of its own scoring
-        if getattr(model, "scoring", None) not in (None, "accuracy"):
-            raise ValueError(f"{name!r} is tuned by {model.scoring}: a spread needs accuracy")
+        if (by := getattr(model, "scoring", None)) not in (None, "accuracy"):
+            raise ValueError(f"{name!r} is tuned by {by}: a spread needs accuracy")
     fits = []
     for model, (split, parameters) in product(candidates.values(), runs):
         known = _last(model).get_params().keys() & parameters.keys()
