@@ -38,7 +38,7 @@ LEFT_OUT = {  # and why
     "tests/*": "the template's paper, records and releases, which it answers for",
 }
 # Tests of what an author writes and calls, which also hold with other models and data.
-TESTS = ("code", "data", "document", "evaluation", "figures", "inference")
+TESTS = ("code", "data", "document", "evaluation", "figures", "inference", "scoring")
 COURSE = """
 This is a course: `docs/course.md` says how exercises, in `paper.tex`, `pycode/lab.py` and
 `checks.py`, are written, handed out and graded.  Students get `course/README.md` for this page.
