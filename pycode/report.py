@@ -242,7 +242,7 @@ def networks(record: Mapping[str, Any]) -> None:
 def simulation(record: Mapping[str, Any]) -> None:
     """Record the results of results/simulation.py that the paper prints."""
     found = dict(record["results"])
-    found.pop("imbalanced")
+    found.pop("imbalanced", None)
     found["paired"] = found.pop("difference")  # shares of draws, and no difference
     by, unit = "results/simulation.py", "share of draws"
     results.record("simulation", found, by=by, unit=unit, seed=found["seed"])
