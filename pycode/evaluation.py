@@ -297,12 +297,13 @@ def cross_validate(
     found = _score_folds(candidates.values(), X, y, splits, split.groups, scoring)
     accuracies = found[:, :, 1]
     bounds = metric(scoring).bounds
+    own = partial(measured, scoring=scoring)
     return {
         name: CrossValidation(
             row,
             **size,
-            mean=measured(inference.corrected_mean(row, **size, bounds=bounds), scoring=scoring),
-            sd=measured(inference.exact(row.std(ddof=1)), scoring=scoring),
+            mean=own(inference.corrected_mean(row, **size, bounds=bounds)),
+            sd=own(inference.exact(row.std(ddof=1))),
             scoring=scoring,
         )
         for name, row in zip(candidates, accuracies, strict=True)
