@@ -207,8 +207,8 @@ def read_images(
 def openml(name: str, *, version: int = 1) -> Dataset:
     """Return the data set that OpenML has under this name and version, its classes sorted.
 
-    All features must be numbers, and the target must be nominal.  Classes that are numbers are
-    sorted as numbers.  "Fashion-MNIST" has 70 000 images of 28 x 28 pixels from 0 to 255, which
+    The target must be nominal.  Features are as those of `read_table`.  Classes that are numbers
+    are sorted as numbers.  "Fashion-MNIST" has 70 000 images of 28 x 28 pixels from 0 to 255, which
     take 0.4 GB as X.  "CIFAR_10", as OpenML writes it, has 60 000 images of 3 x 32 x 32, which take
     1.5 GB.  Reading them takes 1.1 and 3.7 GB.
 
@@ -230,10 +230,11 @@ def openml(name: str, *, version: int = 1) -> Dataset:
         order = np.argsort([float(label) for label in classes], kind="stable")
         classes, y = classes[order], np.argsort(order)[y]
     X = fetched.data
-    with suppress(ValueError):  # what is no number is named below
+    with suppress(ValueError):  # text stays in the DataFrame, and so do missing values
         X = X.astype(np.float64)
-    tables.check_samples(X, y, len(classes), source)
-    return Dataset(X.to_numpy(), y, tuple(map(str, classes)), source)
+        tables.check_samples(X, y, len(classes), source)
+        X = X if X.isna().any(axis=None) else X.to_numpy()
+    return Dataset(X, y, tuple(map(str, classes)), source)
 
 
 def split(dataset: Dataset, *, test_size: float = 0.4, folds: int = 5, seed: int = 42) -> Split:

@@ -16,8 +16,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from pycode.data import Dataset
-
 # The values of each model's hyperparameters, from which settings are drawn.
 SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "logistic": {"C": [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3]},
@@ -36,7 +34,7 @@ def baseline() -> BaseEstimator:
     return DummyClassifier(strategy="prior")
 
 
-def preprocess(dataset: Dataset) -> BaseEstimator:
+def preprocess(dataset: Any) -> BaseEstimator:
     """Return the step before a model that makes scaled numbers of a data set's features.
 
     It learns from the samples that the pipeline is fitted on.  Of a DataFrame, numbers that are
