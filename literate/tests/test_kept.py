@@ -87,7 +87,11 @@ SAME = {  # and what would not
         "key=lambda trial: trial.mean",
     ),
     "how results are remembered": ("../literate/cache.py", "DAYS = 30", "DAYS = 31"),
-    "an import of no use here": ("evaluation.py", "import partial", "import partial as partial"),
+    "an import of no use here": (
+        "inference.py",
+        "import statistics",
+        "import statistics as statistics",
+    ),
     "a figure": ("figures.py", "FEWEST = 5", "FEWEST = 6"),
 }
 
