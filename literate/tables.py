@@ -27,7 +27,6 @@ ID = r"(.*[_ .-])?(id|uuid|guid|index|key|nr|no)"  # names of what identifies a 
 SHEETS = {".xlsx": ("excel", "openpyxl"), ".parquet": ("parquet", "pyarrow")}
 MANY = 10  # numbers that may still be names of classes: more of them look like a quantity
 
-
 Numbered = list[tuple[int, list[str]]]  # rows with the numbers of their lines
 
 
@@ -54,7 +53,7 @@ def read(
 
     Raises DataError, which names the file, the line or column, what is there and what to do.
     """
-    header, lines, rows = _read_rows(path, separator)
+    header, lines, rows, separator = _read_rows(path, separator)
     for number, name in enumerate(header, start=1):
         if re.fullmatch(r"(unnamed:? ?\d*)?", name, re.IGNORECASE):
             raise DataError(
@@ -88,7 +87,7 @@ def read(
     }
     if not cells:
         raise DataError(f"{path}: there is no column besides the target: add the features")
-    decimal = decimal or _decimal(path, cells)
+    decimal = decimal or _decimal(path, cells, separator)
     columns = {name: _column(path, name, lines, cells[name], decimal) for name in cells}
     if all(column.dtype == float and np.isfinite(column).all() for column in columns.values()):
         X: Any = np.column_stack(list(columns.values()))
@@ -269,12 +268,12 @@ def _code(text: Any) -> float:
 
 def _read_rows(
     path: str | Path, separator: str | None
-) -> tuple[list[str], list[int], list[list[str]]]:
-    """Return the header, the line number of each further row, and these rows."""
+) -> tuple[list[str], list[int], list[list[str]], str]:
+    """Return the header, the line number of each further row, these rows, and the separator."""
     try:
         content = (ROOT / path).read_bytes()
         if Path(path).suffix.lower() in SHEETS:
-            numbered = _read_frame(path, content)
+            numbered, separator = _read_frame(path, content), ","
         else:
             numbered, separator = _read_text(path, content, separator)
     except FileNotFoundError:
@@ -298,7 +297,7 @@ def _read_rows(
                 f" {separator!r}: each row needs one for each column, and quotes around text"
                 f" with {separator!r}"
             )
-    return header, [line for line, _ in numbered], [row for _, row in numbered]
+    return header, [line for line, _ in numbered], [row for _, row in numbered], separator
 
 
 def _read_text(path: str | Path, content: bytes, separator: str | None) -> tuple[Numbered, str]:
@@ -355,23 +354,30 @@ def _read_frame(path: str | Path, content: bytes) -> Numbered:
     return list(enumerate(rows, start=1))
 
 
-def _decimal(path: str | Path, columns: Mapping[str, list[str]]) -> str:
+def _decimal(path: str | Path, columns: Mapping[str, list[str]], separator: str) -> str:
     """Return the decimal mark of a table's numbers."""
     cells = [cell.strip() for column in columns.values() for cell in column]
-    commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
-    if not commas or any(re.fullmatch(COMMA.replace(",", r"\."), cell) for cell in cells):
-        return "."
-    if all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", cell) for cell in commas):
+    marked = {
+        mark: [cell for cell in cells if re.fullmatch(COMMA.replace(",", re.escape(mark)), cell)]
+        for mark in ",."
+    }
+    mark = "," if marked[","] and not marked["."] else "."
+    some = marked[mark]
+    # Where columns are separated by semicolons, points are often between thousands.
+    doubtful = some and (mark == "," or separator == ";")
+    if doubtful and all(re.fullmatch(rf"[+-]?[1-9]\d{{0,2}}\{mark}\d{{3}}", c) for c in some):
         raise DataError(
-            f"{path}: {commas[0]!r} has a decimal comma or one between thousands: say which, by"
-            " decimal=',' or decimal='.', which needs numbers with nothing between thousands"
+            f"{path}: the mark in {some[0]!r} is a decimal one or stands between thousands: say"
+            f" that it is decimal by decimal={mark!r}, or write numbers with nothing between"
+            " thousands"
         )
-    warnings.warn(
-        f"{path}: numbers are taken to have a decimal comma, as {commas[0]!r}: say so by"
-        " decimal=','",
-        stacklevel=4,
-    )
-    return ","
+    if mark == ",":
+        warnings.warn(
+            f"{path}: numbers are taken to have a decimal comma, as {some[0]!r}: say so by"
+            " decimal=','",
+            stacklevel=4,
+        )
+    return mark
 
 
 def _column(

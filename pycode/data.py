@@ -290,7 +290,7 @@ def describe(dataset: Dataset, split: Split) -> Summary:
     """Return sizes, class counts and raw statistics of a data set and its split."""
     X: Any = split.X_train
     X = X.select_dtypes(["number", "bool"]).to_numpy(dtype=float) if hasattr(X, "iloc") else X
-    X = X[np.isfinite(X)] if X.size else np.array([np.nan])
+    X = X[np.isfinite(X)] if np.isfinite(X).any() else np.array([np.nan])
     return Summary(
         n_samples=len(dataset.X),
         n_features=dataset.X.shape[1],

@@ -348,7 +348,7 @@ def _draw_accuracies(ax: Axes, scores: Scores) -> None:
         draw_estimates(ax, x, found, label=part, color=colour, marker=MARKERS[part], ls="")
     ax.set_xticks(range(len(scores)), list(scores))
     label = _metric(scores)
-    ax.margins(x=0.1, y=0.2 if label == "accuracy" else 0.3)  # with the legend below
+    ax.margins(x=0.1, y=0.3)  # with the legend below
     ax.grid(axis="y")
     ax.legend(loc="lower center", ncols=3)
     ax.set(title=f"(a) {label} on each part of the samples")

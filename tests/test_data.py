@@ -197,6 +197,16 @@ def test_separators_and_decimal_marks_are_found_and_reported(tmp_path: Path, sep
     assert again.X.tolist() == found.X.tolist()
 
 
+def test_points_beside_semicolons_may_stand_between_thousands(tmp_path: Path):
+    path = table(tmp_path, "a;kind\n1.500;x\n999;y\n")
+    with pytest.raises(data.DataError, match=r"'1\.500' is a decimal one.*by decimal='\.'"):
+        data.read_table(path, target="kind", separator=";")
+    given = data.read_table(path, target="kind", separator=";", decimal=".")
+    assert given.X.tolist() == [[1.5], [999]]
+    plain = table(tmp_path, "a;kind\n0.500;x\n1.500;y\n")  # 0.500 is no five hundred
+    assert data.read_table(plain, target="kind", separator=";").X.tolist() == [[0.5], [1.5]]
+
+
 def test_columns_are_left_out_by_name(tmp_path: Path):
     path = table(tmp_path, "id,day,a,kind\n0,Monday,3,x\n1,Sunday,1,y\n2,Friday,2,x\n")
     assert data.read_table(path, target="kind", drop=["id", "day"]).X.tolist() == [[3], [1], [2]]

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from literate import new
 from literate.course import checking
 from literate.testing import ROOT, Build, Paper
+from pycode import models
 
 TITLE = r"""R&D on "x_y", `~{z}^' and \w #"""
 QUICK = ("code", "document")
@@ -51,6 +52,9 @@ def test_it_builds_and_is_somebody_elses(made, fresh: Paper):
     text = " ".join(fresh.pages())
     for words in ("Ada L.", "ada_l@example.org", "5 Conclusions", "[2]"):
         assert words in text
+    best = json.loads(fresh.read("results.json"))["study.best.name"]["value"]
+    assert f"The {best} model classifies" in text
+    assert all(f"{name} " in text for name in models.candidates())  # in the table
     info = fresh.run("pdfinfo", "paper.pdf").output
     assert f"Title:           {TITLE}\n" in info
     assert git(fresh.folder, "log", "--format=%s").splitlines() == ["Start a fresh paper"]
